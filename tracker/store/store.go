@@ -1,0 +1,244 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+)
+
+// Store is everything a tracker keeps.
+type Store interface {
+	Files
+	Copies
+	Uploads
+	Queue
+	Topology
+	Settings
+	Locks
+	// Close waits for what is under way and closes the database. Calling it
+	// twice is harmless.
+	Close() error
+}
+
+// File is one visible key.
+type File struct {
+	FID    mogile.FID
+	Domain mogile.DomainID
+	Key    mogile.Key
+	Length int64
+	Class  mogile.ClassID
+	// DevCount is a cached number of copies; nothing may be decided by it
+	// (docs/spec/schema.md §5.7).
+	DevCount int
+}
+
+// Files is the namespace.
+type Files interface {
+	// FileByKey returns ErrNotFound when the key is not visible.
+	FileByKey(ctx context.Context, dm mogile.DomainID, key mogile.Key) (File, error)
+	// FileByFID returns ErrNotFound when no visible key has the fid.
+	FileByFID(ctx context.Context, fid mogile.FID) (File, error)
+	// Locate is FileByKey, Devices and Checksum in one look at the database: the
+	// hot read. The checksum is zero when there is none.
+	Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) (File, []mogile.DevID, mogile.Checksum, error)
+	// Keys lists keys that begin with prefix and sort after the given one, in
+	// the database's order, at most limit. None is not an error.
+	Keys(ctx context.Context, dm mogile.DomainID, prefix, after mogile.Key, limit int) ([]mogile.Key, error)
+	// FilesAfter lists visible files with a greater fid, ascending, at most
+	// limit. None is not an error.
+	FilesAfter(ctx context.Context, fid mogile.FID, limit int) ([]File, error)
+	// Delete makes the key invisible and queues its fid for deletion, in one
+	// transaction. It returns the doomed fid, or ErrNotFound.
+	Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (mogile.FID, error)
+	// Rename keeps the fid. ErrNotFound: from is not visible. ErrDup: another
+	// file has the key to. Renaming a key to itself succeeds.
+	Rename(ctx context.Context, dm mogile.DomainID, from, to mogile.Key) error
+	// SetClass changes the class of a fid and queues its replication, in one
+	// transaction. The same class again changes nothing. ErrNotFound: no such file.
+	SetClass(ctx context.Context, fid mogile.FID, class mogile.ClassID) error
+}
+
+// Copies is where the contents lie (table file_on) and what they hash to.
+type Copies interface {
+	// Devices lists the devices that hold the fid, ascending. None is not an
+	// error, nor is a fid that is no visible file.
+	Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error)
+	// AddCopy records that dev holds the fid, and recounts devcount. Recording
+	// it twice is not an error.
+	AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
+	// RemoveCopy forgets that dev holds the fid, and recounts devcount.
+	// Forgetting it twice is not an error.
+	RemoveCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
+	// Checksum returns ErrNotFound when none is recorded.
+	Checksum(ctx context.Context, fid mogile.FID) (mogile.Checksum, error)
+	// SetChecksum records or replaces it.
+	SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error
+	// ForgetContent removes the checksum and tempfile rows of a doomed fid.
+	ForgetContent(ctx context.Context, fid mogile.FID) error
+}
+
+// Upload is an upload in progress: a row of the table tempfile.
+type Upload struct {
+	FID     mogile.FID
+	Domain  mogile.DomainID
+	Key     mogile.Key
+	Class   mogile.ClassID
+	Devices []mogile.DevID
+	// Created is database unix time; the store sets it.
+	Created int64
+}
+
+// Closing is what becomes of an upload when it succeeds.
+type Closing struct {
+	FID    mogile.FID
+	Dev    mogile.DevID
+	Domain mogile.DomainID
+	Key    mogile.Key
+	Class  mogile.ClassID
+	Length int64
+	// Checksum is recorded unless it is zero.
+	Checksum mogile.Checksum
+}
+
+// Uploads turns uploads into files (docs/spec/tracker-protocol.md §6.1 and §6.2).
+// Whoever removes the tempfile row wins: Close and Abandon of one upload exclude
+// each other, also across trackers.
+type Uploads interface {
+	// OpenUpload registers an upload and returns its fid: u.FID when that is not
+	// zero, else a new one that no file, copy or queue ever had. ErrDup: the
+	// explicit fid is or was in use. u.Created is ignored.
+	OpenUpload(ctx context.Context, u Upload) (mogile.FID, error)
+	// Upload returns ErrNotFound when the fid is not being uploaded (any more).
+	Upload(ctx context.Context, fid mogile.FID) (Upload, error)
+	// CloseUpload makes the upload the content of c.Key, all in one transaction:
+	// the tempfile row goes (ErrNotFound when somebody else had removed it), a
+	// file that had the key is replaced and its fid queued for deletion, the
+	// copy, the checksum and the file row come, replication is queued at once.
+	// replaced is the fid that had the key, or 0. ErrDup: the fid is a visible
+	// file already.
+	CloseUpload(ctx context.Context, c Closing) (replaced mogile.FID, err error)
+	// AbandonUpload gives an upload up, in one transaction: the tempfile row
+	// goes (ErrNotFound when somebody else had removed it), and the copy on dev
+	// is recorded and queued for deletion.
+	AbandonUpload(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
+	// SweepUploads abandons at most limit uploads opened longer ago than age:
+	// every device that was offered is taken to hold a copy. It returns how many
+	// rows it removed.
+	SweepUploads(ctx context.Context, age time.Duration, limit int) (int, error)
+}
+
+// QueueName names a queue table.
+type QueueName string
+
+// The queues that jobs work from (docs/spec/schema.md §5).
+const (
+	ReplicateQueue QueueName = "file_to_replicate"
+	DeleteQueue    QueueName = "file_to_delete2"
+)
+
+// Item is a claimed row of a queue.
+type Item struct {
+	FID       mogile.FID
+	FailCount int
+	// From is the preferred source of a replication, or 0.
+	From mogile.DevID
+}
+
+// Queue is the work to be done. A row outlives every crash until Finish.
+type Queue interface {
+	// Enqueue adds fids, due after delay. A fid that is queued already keeps its
+	// row as it is.
+	Enqueue(ctx context.Context, q QueueName, delay time.Duration, fids ...mogile.FID) error
+	// Claim takes at most limit rows that are due, the longest due first, and
+	// makes them due again after lease, should the caller never finish them. No
+	// other caller gets them before. None is not an error.
+	Claim(ctx context.Context, q QueueName, limit int, lease time.Duration) ([]Item, error)
+	// Finish removes a row. Removing it twice is not an error.
+	Finish(ctx context.Context, q QueueName, fid mogile.FID) error
+	// Postpone makes a row due after delay and sets its failcount (clamped to
+	// what the column holds).
+	Postpone(ctx context.Context, q QueueName, fid mogile.FID, delay time.Duration, failCount int) error
+	// Park makes a row due never, until an operator releases it, and sets its
+	// failcount.
+	Park(ctx context.Context, q QueueName, fid mogile.FID, failCount int) error
+	// Queued returns the row of a fid; ErrNotFound when there is none.
+	Queued(ctx context.Context, q QueueName, fid mogile.FID) (QueueRow, error)
+	// NextDue says how long until a row becomes due that is not due yet (0 when
+	// one is due now). ErrNotFound: no row ever becomes due.
+	NextDue(ctx context.Context, q QueueName) (time.Duration, error)
+}
+
+// QueueRow is a queue row as file_debug shows it.
+type QueueRow struct {
+	FID       mogile.FID
+	NextTry   int64
+	FailCount int
+	// From is NULL (0) or the preferred source, Flags unused; both exist in
+	// ReplicateQueue only.
+	From  mogile.DevID
+	Flags int
+}
+
+// Rows is the whole topology as the database has it.
+type Rows struct {
+	Domains  map[mogile.DomainID]mogile.DomainName
+	Classes  []mogile.Class
+	Hosts    []mogile.Host
+	Devices  []mogile.Device
+	Settings map[string]string
+}
+
+// Topology is hosts, devices, domains and classes
+// (docs/spec/tracker-protocol.md §7). Numbers are assigned as the highest plus one.
+type Topology interface {
+	// LoadTopology reads all of it at one moment.
+	LoadTopology(ctx context.Context) (Rows, error)
+
+	// CreateDomain returns ErrDup when the name is taken.
+	CreateDomain(ctx context.Context, name mogile.DomainName) (mogile.DomainID, error)
+	// DeleteDomain removes the domain and its default class's row; ErrNotFound,
+	// ErrHasFiles, ErrHasClasses.
+	DeleteDomain(ctx context.Context, name mogile.DomainName) error
+	// CreateClass ignores c.ID and returns the new number: 0 for
+	// mogile.DefaultClass. ErrDup when the name is taken.
+	CreateClass(ctx context.Context, c mogile.Class) (mogile.ClassID, error)
+	// UpdateClass stores c under c.Domain and c.ID; ErrNotFound.
+	UpdateClass(ctx context.Context, c mogile.Class) error
+	// DeleteClass returns ErrNotFound or ErrHasFiles.
+	DeleteClass(ctx context.Context, dm mogile.DomainID, id mogile.ClassID) error
+	// CreateHost ignores h.ID and returns the new number. ErrDup when the name,
+	// IP or AltIP is taken. Empty AltIP, AltMask and a zero GetPort are stored as
+	// NULL, so that they never collide.
+	CreateHost(ctx context.Context, h mogile.Host) (mogile.HostID, error)
+	// UpdateHost stores h under h.ID; ErrNotFound, ErrDup.
+	UpdateHost(ctx context.Context, h mogile.Host) error
+	// DeleteHost returns ErrNotFound or ErrHasDevices.
+	DeleteHost(ctx context.Context, id mogile.HostID) error
+	// CreateDevice stores d but for its sizes; ErrDup when the devid is taken.
+	CreateDevice(ctx context.Context, d mogile.Device) error
+	// SetDeviceState and SetDeviceWeight return ErrNotFound.
+	SetDeviceState(ctx context.Context, dev mogile.DevID, state mogile.DevState) error
+	SetDeviceWeight(ctx context.Context, dev mogile.DevID, weight int) error
+	// SetDeviceUsage stores MBTotal, MBUsed and AsOf of each.
+	SetDeviceUsage(ctx context.Context, devs []mogile.Device) error
+}
+
+// Settings is the table server_settings (docs/spec/schema.md §6).
+type Settings interface {
+	// Setting returns ErrNotFound when it is unset.
+	Setting(ctx context.Context, field string) (string, error)
+	// SetSetting sets or replaces it.
+	SetSetting(ctx context.Context, field, value string) error
+	// UnsetSetting removes it; removing it twice is not an error.
+	UnsetSetting(ctx context.Context, field string) error
+}
+
+// Locks exclude other goroutines, processes and trackers
+// (docs/spec/schema.md §7.1).
+type Locks interface {
+	// Lock waits at most wait for the named lock (0: doesn't wait) and returns
+	// ErrLocked when it did not get it. release gives it back; it must be called
+	// exactly once, and works even when ctx is over.
+	Lock(ctx context.Context, name string, wait time.Duration) (release func(), err error)
+}
