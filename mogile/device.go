@@ -65,13 +65,13 @@ const (
 )
 
 type devRights struct {
-	read, remove, newFiles, monitored, lost bool
+	read, remove, newFiles, monitored, leaving, lost bool
 }
 
 var devStates = map[DevState]devRights{
 	DevAlive:    {read: true, remove: true, newFiles: true, monitored: true},
 	DevReadonly: {read: true, monitored: true},
-	DevDrain:    {read: true, remove: true, monitored: true},
+	DevDrain:    {read: true, remove: true, monitored: true, leaving: true},
 	DevDown:     {},
 	DevDead:     {lost: true},
 }
@@ -98,6 +98,10 @@ func (s DevState) TakesNewFiles() bool { return s.rights().newFiles }
 
 // Monitored reports whether the monitor looks at it.
 func (s DevState) Monitored() bool { return s.rights().monitored }
+
+// Draining reports whether its copies are being moved elsewhere: readers take
+// others first.
+func (s DevState) Draining() bool { return s.rights().leaving }
 
 // Lost reports whether its copies count as gone: only dead devices are.
 func (s DevState) Lost() bool { return s.rights().lost }

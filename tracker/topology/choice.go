@@ -30,8 +30,10 @@ func ForReading(devs []Device, rnd func() float64) []Device {
 }
 
 func readWeight(d Device) float64 {
-	if busy, err := strconv.ParseFloat(d.Seen.Utilization, 64); err == nil && busy >= 0 {
-		return 102 - min(busy, 100)
+	if d.Seen.Utilization != "" { // parsing nothing costs an error for every device and read
+		if busy, err := strconv.ParseFloat(d.Seen.Utilization, 64); err == nil && busy >= 0 {
+			return 102 - min(busy, 100)
+		}
 	}
 	if d.Weight == 0 {
 		return 100

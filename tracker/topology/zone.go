@@ -29,6 +29,13 @@ func (z Zone) address(h mogile.Host) string {
 	return h.IP
 }
 
+// ValidNetmask reports whether s is a netmask in a notation that a host's AltMask
+// may have.
+func ValidNetmask(s string) bool {
+	_, ok := parseNetmask(s)
+	return ok
+}
+
 // parseNetmask reads the notations that operators have in host.altmask:
 // 10.0.0.0/8, 10.0.0.0:255.0.0.0 and short forms such as 10.0.0.
 func parseNetmask(s string) (netip.Prefix, bool) {

@@ -1,0 +1,18 @@
+# Everything that is done here is a go command or a script of this repository.
+
+.PHONY: build lint test bench
+
+build: # bin/caddy: stock Caddy with this plugin
+	CGO_ENABLED=0 go build -o bin/caddy ./cmd/caddy
+
+lint:
+	scripts/check-format
+	go vet ./...
+	go tool staticcheck ./...
+
+test:
+	scripts/test-setup
+	go test -race -timeout 15m ./...
+
+bench: # needs wrk and nginx
+	go run ./tests/bench

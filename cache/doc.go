@@ -1,0 +1,14 @@
+// Package cache remembers in memory where files are, so that a read of a known
+// key asks no tracker.
+//
+// A read walks through it so: [Locations.Get] looks the key up; a fresh entry is
+// the answer. Otherwise the caller's load runs, once for all who ask at the same
+// time, and its answer is remembered for a while: a location for the TTL, an
+// absence for the much shorter negative TTL. When the load fails, because every
+// tracker is down, an entry whose TTL is over still serves. A change made through
+// this process calls [Locations.Invalidate] before it is acknowledged, and from
+// then on nothing that was loaded before the change is ever returned.
+//
+// It loads nothing itself, knows no tracker and no URL, and keeps nothing over a
+// restart. A change made by another process is seen when the TTL is over.
+package cache

@@ -1,0 +1,160 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/tracker"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+	caddy.RegisterModule(new(SQLite))
+	caddy.RegisterModule(new(Handler))
+	caddy.RegisterModule(new(StorageHandler))
+}
+
+// App is MogileFS in this process: a tracker, storage nodes, and the domains and
+// classes that should exist. Each part is optional; an edge in front of other
+// machines needs none of them.
+type App struct {
+	// The tracker: metadata, the line protocol that MogileFS clients speak, and
+	// the jobs that keep every file at its number of copies. Without it this
+	// process is no tracker.
+	Tracker *Tracker `json:"tracker,omitempty"`
+
+	// The storage nodes, by the names that their hosts have in the tracker.
+	Storage map[string]*StorageNode `json:"storage,omitempty"`
+
+	// Domains that must exist, by name. They are created or changed when the
+	// tracker's database differs, and never deleted.
+	Domains map[string]*Domain `json:"domains,omitempty"`
+
+	ctx     caddy.Context // for Start, which is given none
+	log     *zap.Logger
+	wanted  tracker.Declaration
+	refs    refs // held from Provision to Cleanup
+	started refs // held from Start to Stop
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "mogilefs",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision sets up the app without touching a disk, a database or a port.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.log = ctx, ctx.Logger()
+	if a.Tracker != nil {
+		if err := a.Tracker.provision(ctx, &a.refs); err != nil {
+			return fmt.Errorf("tracker: %w", err)
+		}
+	}
+	for _, name := range a.nodeNames() {
+		if err := a.Storage[name].provision(name, &a.refs); err != nil {
+			return fmt.Errorf("storage %s: %w", name, err)
+		}
+	}
+	var err error
+	a.wanted, err = a.declaration()
+	return err
+}
+
+// Validate refuses what can't work together.
+func (a *App) Validate() error {
+	if a.Tracker == nil && len(a.Domains) > 0 {
+		return errors.New("domains are declared, but there is no tracker in this process to declare them to: add a tracker block")
+	}
+	owners := map[uint32]string{}
+	for _, name := range a.nodeNames() {
+		n := a.Storage[name]
+		if a.Tracker == nil && n.Register {
+			return fmt.Errorf("storage %s: register needs a tracker in this process: add a tracker block", name)
+		}
+		for _, dev := range n.Devices {
+			if other, taken := owners[dev]; taken {
+				return fmt.Errorf("device %d belongs to both storage %s and storage %s: devids are unique in a cluster", dev, other, name)
+			}
+			owners[dev] = name
+		}
+	}
+	return nil
+}
+
+// Start opens what no earlier config had opened, applies the declared setup, and
+// listens.
+//
+// Order: storage nodes first, so that the tracker's first look at its devices
+// finds them; then the tracker, the declarations, and last the tracker's port, so
+// that the first client finds everything in place.
+func (a *App) Start() error {
+	ctx := context.Background()
+	a.warnOfHosts(a.ctx)
+	for _, name := range a.nodeNames() {
+		if err := a.Storage[name].start(ctx, a.log.Named("storage").With(zap.String("node", name)), &a.started); err != nil {
+			return a.abort(fmt.Errorf("storage %s: %w", name, err))
+		}
+	}
+	if a.Tracker == nil {
+		return nil
+	}
+	t, err := a.Tracker.open(ctx, a.log.Named("tracker"))
+	if err != nil {
+		return a.abort(fmt.Errorf("tracker: %w", err))
+	}
+	if err := t.Declare(ctx, a.wanted); err != nil {
+		return a.abort(fmt.Errorf("declared setup: %w", err))
+	}
+	if err := a.Tracker.listen(ctx, t, &a.started); err != nil {
+		return a.abort(fmt.Errorf("tracker: %w", err))
+	}
+	return nil
+}
+
+// abort undoes a Start that failed half-way; Caddy calls Stop only on apps whose
+// Start succeeded.
+func (a *App) abort(err error) error {
+	return errors.Join(err, a.started.release())
+}
+
+// Stop gives up the listeners. Whoever else uses them goes on.
+func (a *App) Stop() error { return a.started.release() }
+
+// Cleanup gives up the long-lived parts.
+func (a *App) Cleanup() error { return a.refs.release() }
+
+func (a *App) nodeNames() []string { return slices.Sorted(maps.Keys(a.Storage)) }
+
+// declaration is what the config wants the tracker's database to hold.
+func (a *App) declaration() (tracker.Declaration, error) {
+	var d tracker.Declaration
+	for _, name := range slices.Sorted(maps.Keys(a.Domains)) {
+		domain, err := a.Domains[name].declaration(name)
+		if err != nil {
+			return d, err
+		}
+		d.Domains = append(d.Domains, domain)
+	}
+	for _, name := range a.nodeNames() {
+		if n := a.Storage[name]; n.Register {
+			n.declare(name, &d)
+		}
+	}
+	return d, nil
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.Validator    = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

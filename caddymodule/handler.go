@@ -1,0 +1,310 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/cache"
+	"github.com/mogilefs/caddy-mogilefs/edge"
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+)
+
+// Handler is the edge: it serves the files of a MogileFS domain under short URLs
+// from whichever copy is alive, and takes uploads and deletions when they are
+// allowed.
+type Handler struct {
+	// The domain. Placeholders are allowed. Default: `default`.
+	Domain string `json:"domain,omitempty"`
+
+	// The key. Placeholders are allowed. Default: the request's path without its
+	// leading slash, so that `handle_path` gives what follows its prefix.
+	Key string `json:"key,omitempty"`
+
+	// The class of uploads: the first of these that is not empty. Placeholders
+	// are allowed. Default: the domain's default class.
+	Class []string `json:"class,omitempty"`
+
+	// What clients may do: `GET` (which brings HEAD), `PUT`, `DELETE`. Others are
+	// answered 405. Default: `GET`.
+	Methods []string `json:"methods,omitempty"`
+
+	// The cache of where files are.
+	LocationCache *LocationCache `json:"location_cache,omitempty"`
+
+	// What uploads may be.
+	Upload *Upload `json:"upload,omitempty"`
+
+	// How long to wait for whom.
+	Timeouts *Timeouts `json:"timeouts,omitempty"`
+
+	// The Cache-Control header of files. Default: none.
+	CacheControl string `json:"cache_control,omitempty"`
+
+	// Hand requests for unknown keys to the next handler instead of answering
+	// 404.
+	PassThru bool `json:"pass_thru,omitempty"`
+
+	allow string // the Allow header of a 405
+	edge  *edge.Edge
+	refs  refs
+	log   *zap.Logger
+}
+
+// LocationCache remembers where files are, so that a request needs no tracker.
+// Changes made through this process show at once; those made through another
+// tracker after `ttl` at the latest.
+type LocationCache struct {
+	// Off asks the tracker for every request.
+	Off bool `json:"off,omitempty"`
+
+	// How many bytes of memory it may use. Default: 64 MiB.
+	Size int64 `json:"size,omitempty"`
+
+	// How long a location is taken for true. Default: 60s.
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// How long an unknown key stays unknown. Default: 1s.
+	NegativeTTL caddy.Duration `json:"negative_ttl,omitempty"`
+
+	// How long beyond its ttl a location may still be used while no tracker
+	// answers. Default: 1h.
+	Stale caddy.Duration `json:"stale,omitempty"`
+}
+
+// Upload bounds and checks uploads.
+type Upload struct {
+	// The largest file in bytes; larger ones are answered 413. Default: no bound.
+	MaxSize int64 `json:"max_size,omitempty"`
+
+	// Don't compute a checksum of what is uploaded. A Content-MD5 that a client
+	// sends is checked all the same.
+	NoChecksum bool `json:"no_checksum,omitempty"`
+}
+
+// Timeouts bounds the waits for trackers and storage nodes.
+type Timeouts struct {
+	// For an answer of a tracker. Default: 2s.
+	Tracker caddy.Duration `json:"tracker,omitempty"`
+
+	// For a connection to a storage node. Default: 2s.
+	Connect caddy.Duration `json:"connect,omitempty"`
+
+	// For the beginning of a storage node's answer. Default: 10s.
+	FirstByte caddy.Duration `json:"first_byte,omitempty"`
+
+	// For more of it. Default: 30s.
+	Idle caddy.Duration `json:"idle,omitempty"`
+}
+
+const defaultDomain = "default"
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.mogilefs",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision joins the edge with the tracker and the disks of this process.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.log = ctx.Logger()
+	h.fillDefaults()
+	app, err := appOf(ctx)
+	if err != nil {
+		return err
+	}
+	if app.Tracker == nil {
+		return errors.New("there is no tracker in this process: add a tracker block to the global option mogilefs")
+	}
+	config := edge.Config{
+		Tracker:      localTracker{app.Tracker.shared},
+		Disks:        disksOf(app),
+		MaxUpload:    h.Upload.MaxSize,
+		NoChecksum:   h.Upload.NoChecksum,
+		CacheControl: h.CacheControl,
+		Logger:       h.log,
+		Timeouts: edge.Timeouts{
+			Tracker:   time.Duration(h.Timeouts.Tracker),
+			Connect:   time.Duration(h.Timeouts.Connect),
+			FirstByte: time.Duration(h.Timeouts.FirstByte),
+			Idle:      time.Duration(h.Timeouts.Idle),
+		},
+	}
+	if config.Locations, err = h.locations(app.Tracker); err != nil {
+		return fmt.Errorf("location_cache: %w", err)
+	}
+	h.edge, err = edge.New(config)
+	return err
+}
+
+func (h *Handler) fillDefaults() {
+	if h.Domain == "" {
+		h.Domain = defaultDomain
+	}
+	if len(h.Methods) == 0 {
+		h.Methods = []string{http.MethodGet}
+	}
+	allowed := slices.Clone(h.Methods)
+	if slices.Contains(allowed, http.MethodGet) {
+		allowed = append(allowed, http.MethodHead)
+	}
+	h.allow = strings.Join(allowed, ", ")
+	if h.LocationCache == nil {
+		h.LocationCache = new(LocationCache)
+	}
+	if h.Upload == nil {
+		h.Upload = new(Upload)
+	}
+	if h.Timeouts == nil {
+		h.Timeouts = new(Timeouts)
+	}
+}
+
+// Validate refuses methods that nobody serves.
+func (h *Handler) Validate() error {
+	for _, m := range h.Methods {
+		if m != http.MethodGet && m != http.MethodPut && m != http.MethodDelete {
+			return fmt.Errorf("methods: %s is not one of GET, PUT, DELETE", m)
+		}
+	}
+	return nil
+}
+
+// pooledLocations is a cache that is told of every change until it is closed.
+type pooledLocations struct {
+	*cache.Locations
+	stop func()
+}
+
+// Destruct closes the cache.
+func (p *pooledLocations) Destruct() error {
+	p.stop()
+	p.Close()
+	return nil
+}
+
+// locations finds or makes the cache. Handlers with the same settings over the
+// same database share one, and it keeps what it knows over a reload.
+func (h *Handler) locations(t *Tracker) (*cache.Locations, error) {
+	if h.LocationCache.Off {
+		return nil, nil
+	}
+	settings, err := json.Marshal([]any{t.db.Identity(), h.LocationCache})
+	if err != nil {
+		return nil, err
+	}
+	pooled, err := load(&h.refs, poolKey{"location cache", string(settings)}, func() (*pooledLocations, error) {
+		made, err := cache.NewLocations(cache.Config{
+			Bytes:       h.LocationCache.Size,
+			TTL:         time.Duration(h.LocationCache.TTL),
+			NegativeTTL: time.Duration(h.LocationCache.NegativeTTL),
+			Stale:       time.Duration(h.LocationCache.Stale),
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &pooledLocations{made, t.changes.listen(made.Invalidate)}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pooled.Locations, nil
+}
+
+// Cleanup gives the cache back and lets go of idle connections.
+func (h *Handler) Cleanup() error {
+	if h.edge != nil { // nil when Provision failed before it
+		h.edge.Close()
+	}
+	return h.refs.release()
+}
+
+// ServeHTTP answers the request, or hands it on when the key is unknown and
+// pass_thru is set.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !h.allowed(r.Method) {
+		w.Header().Set("Allow", h.allow)
+		return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
+	}
+	err := h.edge.Serve(w, r, h.request(r))
+	if err == nil {
+		return nil
+	}
+	if h.PassThru && errors.Is(err, edge.ErrUnknownKey) {
+		return next.ServeHTTP(w, r)
+	}
+	return asHandlerError(w, err)
+}
+
+// asHandlerError makes an error that handle_errors understands.
+func asHandlerError(w http.ResponseWriter, err error) error {
+	var failed *edge.Error
+	if !errors.As(err, &failed) {
+		return caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	if failed.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(failed.RetryAfter/time.Second)))
+	}
+	return caddyhttp.Error(failed.Status, failed.Err)
+}
+
+func (h *Handler) allowed(method string) bool {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return slices.Contains(h.Methods, method)
+}
+
+// request says which file is meant.
+func (h *Handler) request(r *http.Request) edge.Request {
+	req := edge.Request{
+		Domain: mogile.DomainName(replaced(r.Context(), h.Domain)),
+		Class:  mogile.ClassName(firstNotEmpty(r.Context(), h.Class)),
+	}
+	if h.Key == "" {
+		req.Key = mogile.Key(strings.TrimPrefix(r.URL.Path, "/"))
+	} else {
+		req.Key = mogile.Key(replaced(r.Context(), h.Key))
+	}
+	return req
+}
+
+// replaced fills in a template's placeholders; most templates have none.
+func replaced(ctx context.Context, template string) string {
+	if !strings.Contains(template, "{") {
+		return template
+	}
+	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return template
+	}
+	return repl.ReplaceAll(template, "")
+}
+
+func firstNotEmpty(ctx context.Context, templates []string) string {
+	for _, t := range templates {
+		if s := replaced(ctx, t); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,162 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	m := new(Handler)
+	return m, m.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile reads the directive:
+//
+//	mogilefs [<matcher>] [<domain>] {
+//		domain         <domain>
+//		key            <template>
+//		class          <class>...
+//		methods        GET|PUT|DELETE...
+//		location_cache off|<size> {
+//			ttl          <duration>
+//			negative_ttl <duration>
+//			stale        <duration>
+//		}
+//		upload {
+//			max_size <size>
+//			checksum on|off
+//		}
+//		timeouts {
+//			tracker    <duration>
+//			connect    <duration>
+//			first_byte <duration>
+//			idle       <duration>
+//		}
+//		cache_control  <value>
+//		pass_thru
+//	}
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive
+	if d.NextArg() {
+		h.Domain = d.Val()
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := h.parseWord(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) parseWord(d *caddyfile.Dispenser) (err error) {
+	switch d.Val() {
+	case "domain":
+		if h.Domain != "" {
+			return d.Errf("the domain is %s already", h.Domain)
+		}
+		return oneArg(d, &h.Domain)
+	case "key":
+		return oneArg(d, &h.Key)
+	case "class":
+		h.Class, err = someArgs(d, h.Class)
+		return err
+	case "methods":
+		h.Methods, err = someArgs(d, h.Methods)
+		return err
+	case "location_cache":
+		return h.parseLocationCache(d)
+	case "upload":
+		return h.parseUpload(d)
+	case "timeouts":
+		return h.parseTimeouts(d)
+	case "cache_control":
+		return oneArg(d, &h.CacheControl)
+	case "pass_thru":
+		h.PassThru = true
+		return noArgs(d)
+	}
+	return d.Errf("unrecognized subdirective: %s", d.Val())
+}
+
+func (h *Handler) parseLocationCache(d *caddyfile.Dispenser) error {
+	c := new(LocationCache)
+	h.LocationCache = c
+	if d.CountRemainingArgs() > 0 {
+		d.NextArg()
+		if d.Val() == "off" {
+			c.Off = true
+			return noArgs(d)
+		}
+		d.Prev()
+		if err := oneSize(d, &c.Size); err != nil {
+			return err
+		}
+	}
+	return parseDurations(d, map[string]*caddy.Duration{
+		"ttl": &c.TTL, "negative_ttl": &c.NegativeTTL, "stale": &c.Stale,
+	})
+}
+
+func (h *Handler) parseUpload(d *caddyfile.Dispenser) error {
+	u := new(Upload)
+	h.Upload = u
+	if err := noArgs(d); err != nil {
+		return err
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch d.Val() {
+		case "max_size":
+			err = oneSize(d, &u.MaxSize)
+		case "checksum":
+			var on bool
+			on, err = onOff(d)
+			u.NoChecksum = !on
+		default:
+			err = d.Errf("unrecognized subdirective: %s", d.Val())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Handler) parseTimeouts(d *caddyfile.Dispenser) error {
+	t := new(Timeouts)
+	h.Timeouts = t
+	if err := noArgs(d); err != nil {
+		return err
+	}
+	return parseDurations(d, map[string]*caddy.Duration{
+		"tracker": &t.Tracker, "connect": &t.Connect, "first_byte": &t.FirstByte, "idle": &t.Idle,
+	})
+}
+
+// parseDurations reads a block of words that each have one duration.
+func parseDurations(d *caddyfile.Dispenser, words map[string]*caddy.Duration) error {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		word := d.Val()
+		to, ok := words[word]
+		if !ok {
+			return d.Errf("unrecognized subdirective: %s", word)
+		}
+		var value string
+		if err := oneArg(d, &value); err != nil {
+			return err
+		}
+		dur, err := caddy.ParseDuration(value)
+		if err != nil || dur <= 0 {
+			return d.Errf("%s %s: want a duration such as 2s", word, value)
+		}
+		*to = caddy.Duration(dur)
+	}
+	return nil
+}
+
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

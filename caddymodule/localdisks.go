@@ -1,0 +1,96 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/mogilefs/caddy-mogilefs/edge"
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage"
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
+)
+
+// localDisks is the storage nodes of this process as the edge sees them.
+type localDisks []*StorageNode
+
+var _ edge.Disks = localDisks{}
+
+// disksOf collects an app's nodes; nil when it has none.
+func disksOf(app *App) edge.Disks {
+	if len(app.Storage) == 0 {
+		return nil
+	}
+	var disks localDisks
+	for _, name := range app.nodeNames() {
+		disks = append(disks, app.Storage[name])
+	}
+	return disks
+}
+
+// Local reports whether a copy is on a node of this process.
+func (d localDisks) Local(c mogile.Copy) bool {
+	_, ok := d.node(c)
+	return ok
+}
+
+// Open opens a copy for reading.
+func (d localDisks) Open(c mogile.Copy, fid mogile.FID) (*os.File, error) {
+	n, ok := d.node(c)
+	if !ok {
+		return nil, errNotLocal
+	}
+	return n.OpenCopy(c.Dev, fid)
+}
+
+// Create begins a copy.
+func (d localDisks) Create(c mogile.Copy, fid mogile.FID, size int64) (edge.NewCopy, error) {
+	n, ok := d.node(c)
+	if !ok {
+		return nil, errNotLocal
+	}
+	w, err := n.CreateCopy(c.Dev, fid, size)
+	if err != nil {
+		return nil, asDiskError(err)
+	}
+	return newCopy{w}, nil
+}
+
+var errNotLocal = errors.New("copy is on no storage node of this process")
+
+// node finds the open node that holds a copy. One that is not open yet is left to
+// HTTP, which will fail as the node's own site does.
+func (d localDisks) node(c mogile.Copy) (*storage.Node, bool) {
+	for _, n := range d {
+		if !n.holds(c) {
+			continue
+		}
+		select {
+		case <-n.shared.ready:
+			return n.shared.value, n.shared.value.HasDevice(c.Dev)
+		default:
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// newCopy makes a full disk an error that the edge knows.
+type newCopy struct{ *disk.Writer }
+
+var _ io.Writer = newCopy{}
+
+func (w newCopy) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	return n, asDiskError(err)
+}
+
+func (w newCopy) Commit() error { return asDiskError(w.Writer.Commit()) }
+
+func asDiskError(err error) error {
+	if errors.Is(err, disk.ErrNoSpace) {
+		return fmt.Errorf("%w: %w", edge.ErrNoSpace, err)
+	}
+	return err
+}

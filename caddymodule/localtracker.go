@@ -1,0 +1,110 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mogilefs/caddy-mogilefs/edge"
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker"
+	"github.com/mogilefs/caddy-mogilefs/tracker/command"
+	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+// localTracker is the tracker of this process as the edge sees it.
+type localTracker struct{ shared *shared[*tracker.Tracker] }
+
+var _ edge.Tracker = localTracker{}
+
+// commands waits for the tracker, should the process still be starting.
+func (t localTracker) commands(ctx context.Context) (*command.Commands, error) {
+	built, err := t.shared.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return built.Commands(), nil
+}
+
+// Locate asks where the copies of a key are.
+func (t localTracker) Locate(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error) {
+	c, err := t.commands(ctx)
+	if err != nil {
+		return mogile.Location{}, err
+	}
+	loc, err := c.Locate(ctx, domain, key, topology.Zone{})
+	return loc, asEdgeError(err)
+}
+
+// uploadDestinations is how many devices an upload may fall back on.
+const uploadDestinations = 3
+
+// Open begins an upload.
+func (t localTracker) Open(ctx context.Context, u edge.Upload) (edge.Opened, error) {
+	c, err := t.commands(ctx)
+	if err != nil {
+		return edge.Opened{}, err
+	}
+	opened, err := c.Open(ctx, command.OpenArgs{
+		Domain: u.Domain, Key: u.Key, Class: u.Class, Size: max(u.Size, 0),
+		Destinations: uploadDestinations,
+		Local:        true, // our nodes and disks make directories themselves
+	})
+	if err != nil {
+		return edge.Opened{}, asEdgeError(err)
+	}
+	return edge.Opened{FID: opened.FID, Hash: opened.Class.Hash, Destinations: opened.Destinations}, nil
+}
+
+// Close makes an upload visible.
+func (t localTracker) Close(ctx context.Context, done edge.Closing) error {
+	c, err := t.commands(ctx)
+	if err != nil {
+		return err
+	}
+	return asEdgeError(c.Close(ctx, command.CloseArgs{
+		Domain: done.Domain, Key: done.Key, FID: done.FID,
+		Dev: done.Copy.Dev, URL: done.Copy.URL,
+		Size: done.Size, Checksum: done.Checksum, Stored: done.Stored,
+	}))
+}
+
+// Abandon gives an upload up.
+func (t localTracker) Abandon(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
+	c, err := t.commands(ctx)
+	if err != nil {
+		return err
+	}
+	return asEdgeError(c.Abandon(ctx, fid, dev))
+}
+
+// Delete makes a key unknown.
+func (t localTracker) Delete(ctx context.Context, domain mogile.DomainName, key mogile.Key) error {
+	c, err := t.commands(ctx)
+	if err != nil {
+		return err
+	}
+	return asEdgeError(c.Delete(ctx, domain, key))
+}
+
+// edgeErrors is what the edge makes of a tracker's answers. What is not here
+// means that the tracker can't help at present.
+var edgeErrors = map[protocol.Code]error{
+	protocol.UnknownKey:  edge.ErrUnknownKey,
+	protocol.UnregDomain: edge.ErrUnknownDomain,
+	protocol.NoDomain:    edge.ErrUnknownDomain,
+	protocol.NoKey:       edge.ErrBadRequest,
+	protocol.UnregClass:  edge.ErrBadRequest,
+	protocol.NoDevices:   edge.ErrNoDevices,
+}
+
+func asEdgeError(err error) error {
+	var coded *protocol.Error
+	if errors.As(err, &coded) {
+		if known, ok := edgeErrors[coded.Code]; ok {
+			return fmt.Errorf("%w: %w", known, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,134 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage"
+	"github.com/mogilefs/caddy-mogilefs/tracker"
+)
+
+const (
+	defaultNodeAddress    = "127.0.0.1:7500"
+	defaultManagement     = "127.0.0.1:7501"
+	defaultManagementPort = 7501
+)
+
+// StorageNode configures a storage node: devices of this machine that hold files.
+// Its HTTP side is served where a site has the handler `mogilefs_storage`.
+type StorageNode struct {
+	// The directory that holds the device directories `dev<N>`. A relative path
+	// begins at the working directory.
+	Root string `json:"root,omitempty"`
+
+	// Devices to create when they are absent. Without it, the node serves the
+	// device directories that are there, and creates none.
+	Devices []uint32 `json:"devices,omitempty"`
+
+	// Where trackers, other nodes and edges reach the node: an IP address and
+	// the port of the site that serves it. Default: `127.0.0.1:7500`.
+	Address string `json:"address,omitempty"`
+
+	// Where the side channel listens, which trackers ask for sizes, checksums and
+	// the devices' utilisation; `off` for none. Default: `127.0.0.1:7501`.
+	Management string `json:"management,omitempty"`
+
+	// Enter the host and its devices in the tracker of this process when it does
+	// not know them.
+	Register bool `json:"register,omitempty"`
+
+	// Answer an upload before its bytes are on stable storage. Faster, and a
+	// power failure may then lose files that were acknowledged. Default: off.
+	Fast bool `json:"fast,omitempty"`
+
+	config  storage.Config
+	address netip.AddrPort
+	key     string // tells this node from one with other settings
+	shared  *shared[*storage.Node]
+}
+
+func (n *StorageNode) provision(name string, r *refs) error {
+	if n.Root == "" {
+		return errors.New("root is missing: name the directory that holds dev<N>")
+	}
+	if n.Address == "" {
+		n.Address = defaultNodeAddress
+	}
+	if n.Management == "" {
+		n.Management = defaultManagement
+	}
+	var err error
+	if n.address, err = netip.ParseAddrPort(n.Address); err != nil {
+		return fmt.Errorf("address %s: want an IP address and a port, as in %s", n.Address, defaultNodeAddress)
+	}
+	if n.config, err = n.nodeConfig(); err != nil {
+		return err
+	}
+	key, err := json.Marshal([]any{name, n.config.Root, n.Devices, n.Fast})
+	if err != nil {
+		return err
+	}
+	n.key = string(key)
+	n.shared, err = load(r, poolKey{"storage node", n.key}, func() (*shared[*storage.Node], error) {
+		return newShared(n.build), nil
+	})
+	return err
+}
+
+func (n *StorageNode) nodeConfig() (storage.Config, error) {
+	root, err := caddy.NewReplacer().ReplaceOrErr(n.Root, true, true)
+	if err != nil {
+		return storage.Config{}, fmt.Errorf("root: %w", err)
+	}
+	if root, err = caddy.FastAbs(root); err != nil {
+		return storage.Config{}, fmt.Errorf("root %s: %w", n.Root, err)
+	}
+	config := storage.Config{Root: root, Fast: n.Fast}
+	for _, dev := range n.Devices {
+		config.Devices = append(config.Devices, mogile.DevID(dev))
+	}
+	return config, config.Validate()
+}
+
+func (n *StorageNode) build(_ context.Context, log *zap.Logger) (*storage.Node, error) {
+	config := n.config
+	config.Logger = log
+	return storage.Open(config)
+}
+
+// start opens the node and its side channel.
+func (n *StorageNode) start(ctx context.Context, log *zap.Logger, r *refs) error {
+	node, err := n.shared.start(ctx, log)
+	if err != nil || n.Management == "off" {
+		return err
+	}
+	on := listenOn{addr: n.Management, port: defaultManagementPort, owner: "storage node " + n.key, log: n.shared.log.Logger}
+	if err := listenShared(ctx, r, on, node.ServeManagement); err != nil {
+		return fmt.Errorf("listen on %s: %w", n.Management, err)
+	}
+	return nil
+}
+
+func (n *StorageNode) declare(name string, d *tracker.Declaration) {
+	d.Hosts = append(d.Hosts, tracker.DeclaredHost{
+		Name: mogile.HostName(name), IP: n.address.Addr().String(), Port: n.address.Port(),
+	})
+	for _, dev := range n.config.Devices {
+		d.Devices = append(d.Devices, tracker.DeclaredDevice{DevID: dev, Host: mogile.HostName(name)})
+	}
+}
+
+// holds reports whether a copy's URL is on this node: at its address, whatever
+// the device.
+func (n *StorageNode) holds(c mogile.Copy) bool {
+	rest, ok := strings.CutPrefix(c.URL, "http://")
+	return ok && strings.HasPrefix(rest, n.Address) && strings.HasPrefix(rest[len(n.Address):], "/")
+}

@@ -1,0 +1,98 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/mogilefs/caddy-mogilefs/storage"
+)
+
+// StorageHandler serves a storage node of this process to trackers, other nodes
+// and edges: GET, HEAD, PUT and DELETE on `/dev<N>/…`. Whoever reaches it can write
+// and delete; keep it on an address that only they reach.
+type StorageHandler struct {
+	// The storage node's name in the app's config. It may be left out when there
+	// is just one.
+	Node string `json:"node,omitempty"`
+
+	shared *shared[*storage.Node]
+}
+
+// CaddyModule returns the Caddy module information.
+func (*StorageHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.mogilefs_storage",
+		New: func() caddy.Module { return new(StorageHandler) },
+	}
+}
+
+// Provision finds the node.
+func (h *StorageHandler) Provision(ctx caddy.Context) error {
+	app, err := appOf(ctx)
+	if err != nil {
+		return err
+	}
+	names := app.nodeNames()
+	if h.Node == "" && len(names) == 1 {
+		h.Node = names[0]
+	}
+	node, ok := app.Storage[h.Node]
+	if !ok {
+		return fmt.Errorf("no storage node %q is configured: the mogilefs app has %q", h.Node, names)
+	}
+	h.shared = node.shared
+	return nil
+}
+
+// ServeHTTP hands the request to the node.
+func (h *StorageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	node, err := h.shared.get(r.Context())
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	node.ServeHTTP(w, r)
+	return nil
+}
+
+// UnmarshalCaddyfile reads
+//
+//	mogilefs_storage [<matcher>] [<node>]
+func (h *StorageHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive
+	if d.NextArg() {
+		h.Node = d.Val()
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		return d.Errf("unrecognized subdirective: %s", d.Val())
+	}
+	return nil
+}
+
+func parseStorageHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	s := new(StorageHandler)
+	return s, s.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// appOf returns the config's app; a config that does not mention it gets an
+// empty one.
+func appOf(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App("mogilefs")
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+var (
+	_ caddy.Provisioner           = (*StorageHandler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*StorageHandler)(nil)
+	_ caddyfile.Unmarshaler       = (*StorageHandler)(nil)
+)

@@ -1,0 +1,225 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker"
+)
+
+const (
+	defaultTrackerPort   = 7001
+	defaultTrackerListen = "127.0.0.1:7001"
+)
+
+// Tracker configures the tracker of this process.
+type Tracker struct {
+	// Where MogileFS clients connect. The protocol has no users and no
+	// encryption: keep it away from networks you don't trust. The port may be
+	// left out. Default: `127.0.0.1:7001`.
+	Listen []string `json:"listen,omitempty"`
+
+	// Where the metadata is kept. Default: SQLite in `data/mogilefs.db`.
+	DatabaseRaw json.RawMessage `json:"database,omitempty" caddy:"namespace=mogilefs.database inline_key=engine"`
+
+	// How many of each job run at the same time: `replicate` (default 4) and
+	// `delete` (default 1).
+	Workers map[string]int `json:"workers,omitempty"`
+
+	// The tunables of mogilefsd.conf, by their names there:
+	//
+	//   - `min_free_space`: a device with less free space gets no new files; a
+	//     number is MiB, a size such as `100MiB` works too. Default: 100.
+	//   - `default_mindevcount`: copies of files whose class does not say.
+	//     Default: 2.
+	//   - `node_timeout`, `conn_timeout`: how long to wait for an answer and
+	//     for a connection of a storage node; a number is seconds. Default: 2.
+	//   - `mogstored_stream_port`: the side channel's port on every node.
+	//     Default: 7501.
+	Settings map[string]string `json:"settings,omitempty"`
+
+	config  tracker.Config
+	db      Database
+	changes *changes
+	key     string // tells this tracker from one with other settings
+	shared  *shared[*tracker.Tracker]
+}
+
+// provision checks the settings and takes a reference to the tracker, so that it
+// lives on over a reload that leaves this config as it was.
+func (t *Tracker) provision(ctx caddy.Context, r *refs) error {
+	if len(t.Listen) == 0 {
+		t.Listen = []string{defaultTrackerListen}
+	}
+	for _, addr := range t.Listen {
+		if _, err := caddy.ParseNetworkAddressWithDefaults(addr, "tcp", defaultTrackerPort); err != nil {
+			return fmt.Errorf("listen %s: %w", addr, err)
+		}
+	}
+	if err := t.loadDatabase(ctx); err != nil {
+		return err
+	}
+	if err := t.loadSettings(); err != nil {
+		return err
+	}
+	t.config.Workers = t.Workers
+	if err := t.config.Validate(); err != nil {
+		return err
+	}
+	return t.reference(r)
+}
+
+func (t *Tracker) loadDatabase(ctx caddy.Context) error {
+	if t.DatabaseRaw == nil {
+		t.DatabaseRaw = caddyconfig.JSONModuleObject(new(SQLite), "engine", "sqlite", nil)
+	}
+	mod, err := ctx.LoadModule(t, "DatabaseRaw")
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	t.db = mod.(Database)
+	return nil
+}
+
+// reference takes the tracker and its change hub out of the pool.
+//
+// The hub is known by the database alone: while a reload that changes the
+// tracker's settings has two trackers running side by side, a change made through
+// either reaches the caches of both configs.
+func (t *Tracker) reference(r *refs) error {
+	var err error
+	t.changes, err = load(r, poolKey{"changes", t.db.Identity()}, func() (*changes, error) { return new(changes), nil })
+	if err != nil {
+		return err
+	}
+	settings, err := json.Marshal([]any{t.db.Identity(), t.Workers, t.Settings})
+	if err != nil {
+		return err
+	}
+	t.key = string(settings)
+	t.shared, err = load(r, poolKey{"tracker", t.key}, func() (*shared[*tracker.Tracker], error) {
+		return newShared(t.build), nil
+	})
+	return err
+}
+
+// build opens the database and starts the tracker on it.
+func (t *Tracker) build(ctx context.Context, log *zap.Logger) (*tracker.Tracker, error) {
+	st, err := t.db.Open(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	config := t.config
+	config.Store, config.Changed, config.Logger = st, t.changes.tell, log
+	built, err := tracker.New(config)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return built, nil
+}
+
+func (t *Tracker) open(ctx context.Context, log *zap.Logger) (*tracker.Tracker, error) {
+	return t.shared.start(ctx, log)
+}
+
+// listen opens the ports that no earlier config of the same tracker had opened.
+func (t *Tracker) listen(ctx context.Context, built *tracker.Tracker, r *refs) error {
+	for _, addr := range t.Listen {
+		on := listenOn{addr: addr, port: defaultTrackerPort, owner: "tracker " + t.key, log: t.shared.log.Logger}
+		if err := listenShared(ctx, r, on, built.Serve); err != nil {
+			return fmt.Errorf("listen on %s: %w", addr, err)
+		}
+	}
+	return nil
+}
+
+// changes tells every cache of this process that a key means something else now.
+type changes struct {
+	mu        sync.RWMutex // guards listeners
+	listeners map[*func(mogile.DomainName, mogile.Key)]struct{}
+}
+
+// tell calls all listeners; they must be quick and must not call back.
+func (c *changes) tell(domain mogile.DomainName, key mogile.Key) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for f := range c.listeners {
+		(*f)(domain, key)
+	}
+}
+
+// listen has f called at every change until stop is called.
+func (c *changes) listen(f func(mogile.DomainName, mogile.Key)) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listeners == nil {
+		c.listeners = map[*func(mogile.DomainName, mogile.Key)]struct{}{}
+	}
+	c.listeners[&f] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.listeners, &f)
+	}
+}
+
+// Destruct has nothing to close: every listener removed itself.
+func (c *changes) Destruct() error { return nil }
+
+// listenOn names a port: where it is, its number when the address has none, whose
+// it is, and where that one logs.
+type listenOn struct {
+	addr  string
+	port  uint
+	owner string
+	log   *zap.Logger
+}
+
+// listener is a port in the pool with the goroutine that serves it.
+type listener struct {
+	net.Listener
+	served sync.WaitGroup
+}
+
+// listenShared opens a port, or finds it open by an earlier config for the same
+// owner, and has serve take its connections until the last config lets go.
+func listenShared(ctx context.Context, r *refs, on listenOn, serve func(net.Listener) error) error {
+	_, err := load(r, poolKey{"listener", on.addr + " of " + on.owner}, func() (*listener, error) {
+		addr, err := caddy.ParseNetworkAddressWithDefaults(on.addr, "tcp", on.port)
+		if err != nil {
+			return nil, err
+		}
+		made, err := addr.Listen(ctx, 0, net.ListenConfig{})
+		if err != nil {
+			return nil, err
+		}
+		ln, ok := made.(net.Listener)
+		if !ok {
+			return nil, fmt.Errorf("%s is no stream address", on.addr)
+		}
+		l := &listener{Listener: ln}
+		l.served.Go(func() {
+			if err := serve(ln); err != nil && !errors.Is(err, net.ErrClosed) {
+				on.log.Error("stopped taking connections", zap.String("address", on.addr), zap.Error(err))
+			}
+		})
+		return l, nil
+	})
+	return err
+}
+
+// Destruct closes the port; connections that were accepted live on.
+func (l *listener) Destruct() error {
+	err := l.Close()
+	l.served.Wait()
+	return err
+}

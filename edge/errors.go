@@ -1,0 +1,97 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Error is a request that failed before anything was written, so that the caller
+// can write the error page it likes. Its text names no node, device or path, and
+// may be shown; what it hides was logged.
+type Error struct {
+	// Status is the HTTP status to answer.
+	Status int
+	// RetryAfter, when not 0, belongs into a Retry-After header, in seconds.
+	RetryAfter time.Duration
+	Err        error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%d: %v", e.Status, e.Err) }
+
+// Unwrap gives the reason, which is or wraps one of the package's errors.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Why a request can fail beside what a tracker refuses.
+var (
+	// ErrUnavailable: no tracker answered.
+	ErrUnavailable = errors.New("no tracker answers")
+	// ErrNoCopy: no copy of the file could be read.
+	ErrNoCopy = errors.New("no copy can be read")
+	// ErrNotStored: no destination took the upload.
+	ErrNotStored = errors.New("no device took the file")
+	// ErrTooLarge: the upload is over Config.MaxUpload.
+	ErrTooLarge = errors.New("upload too large")
+	// ErrPrecondition: If-Match or If-None-Match forbids the write.
+	ErrPrecondition = errors.New("precondition failed")
+	// ErrClientGone: the client went away before its answer.
+	ErrClientGone = errors.New("client went away")
+)
+
+// retryAfter is how long clients should stay away after a 503: until failed devices
+// are tried first again.
+const retryAfter = suspectFor
+
+// statusClientGone is what nginx and Caddy log when there is nobody left to answer.
+const statusClientGone = 499
+
+// statuses maps the reasons to HTTP (docs/spec/edge.md §1.5); the first that an
+// error wraps counts.
+var statuses = [...]struct {
+	reason error
+	status int
+}{
+	{ErrUnknownKey, http.StatusNotFound},
+	{ErrUnknownDomain, http.StatusNotFound},
+	{ErrBadRequest, http.StatusBadRequest},
+	{ErrTooLarge, http.StatusRequestEntityTooLarge},
+	{ErrPrecondition, http.StatusPreconditionFailed},
+	{ErrNoSpace, http.StatusInsufficientStorage},
+	{ErrNoDevices, http.StatusServiceUnavailable},
+	{ErrNoCopy, http.StatusServiceUnavailable},
+	{ErrNotStored, http.StatusServiceUnavailable},
+}
+
+// fail makes an Error of what went wrong: with the bare reason, because the rest of
+// err names addresses, which go to the log. Faults of the client are logged at
+// debug.
+func (e *Edge) fail(ctx context.Context, req Request, err error) *Error {
+	fault := &Error{Status: http.StatusServiceUnavailable, Err: ErrUnavailable}
+	if ctx.Err() != nil {
+		fault = &Error{Status: statusClientGone, Err: ErrClientGone}
+	}
+	for _, s := range statuses {
+		if errors.Is(err, s.reason) {
+			fault = &Error{Status: s.status, Err: s.reason}
+			break
+		}
+	}
+	log := e.log.Debug
+	if fault.Status >= http.StatusInternalServerError {
+		log = e.log.Warn
+	}
+	if fault.Status == http.StatusServiceUnavailable {
+		fault.RetryAfter = retryAfter
+	}
+	log("request failed", req.field(), zap.Int("status", fault.Status), zap.Error(err))
+	return fault
+}
+
+// badRequest is a fault of the client that it may be told in our own words.
+func badRequest(format string, args ...any) *Error {
+	return &Error{Status: http.StatusBadRequest, Err: fmt.Errorf("%w: "+format, append([]any{ErrBadRequest}, args...)...)}
+}

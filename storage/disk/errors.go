@@ -1,0 +1,48 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+)
+
+// What a caller has to tell apart; all else is trouble of the disk. Opening or
+// removing a file that is not there gives fs.ErrNotExist, one behind a link that
+// leaves the device fs.ErrPermission.
+var (
+	// ErrNoSpace is a full disk, a quota or a limit of the file size.
+	ErrNoSpace = errors.New("no space on device")
+	// ErrNoDevice is a dev<N> directory that does not exist.
+	ErrNoDevice = errors.New("device directory does not exist")
+	// ErrNotMounted is a dev<N> that was a mount point once and is none now.
+	ErrNotMounted = errors.New("device directory is not mounted")
+	// ErrLength is a file that got more or fewer bytes than were announced.
+	ErrLength = errors.New("length differs from what was announced")
+	// ErrIsDir is a directory where a file was meant.
+	ErrIsDir = errors.New("is a directory")
+)
+
+// classed adds the sentinel an error of the system stands for.
+func classed(err error) error {
+	switch {
+	case err == nil || errors.Is(err, ErrNoSpace) || errors.Is(err, ErrIsDir):
+		return err
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("%w: %w", ErrIsDir, err)
+	}
+	return err
+}
+
+// escaped recognises the refusal of os.Root, whose error value is not exported: it
+// is the one path error that carries no number of the system.
+func escaped(err error) error {
+	var path *fs.PathError
+	var errno syscall.Errno
+	if errors.As(err, &path) && !errors.As(err, &errno) && !errors.Is(err, fs.ErrClosed) {
+		return fmt.Errorf("%w: %w", fs.ErrPermission, err)
+	}
+	return err
+}

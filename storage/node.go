@@ -1,0 +1,187 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
+)
+
+// Config is what the operator says of a node.
+type Config struct {
+	// Root is the directory that holds the device directories dev<N>.
+	Root string
+	// Devices are created in Root, and Root itself, when absent. With none, those
+	// that are there are used; a directory made later is found without a restart
+	// in any case.
+	Devices []mogile.DevID
+	// Fast answers uploads before the bytes are on disk. The zero value is
+	// durable: what was answered 2xx survives a power failure.
+	Fast bool
+	// UsageInterval is how often usage files are written; 0 means 10 seconds.
+	UsageInterval time.Duration
+	// Logger is told about trouble; nil logs nothing.
+	Logger *zap.Logger
+}
+
+// usageInterval is the reference's.
+const usageInterval = 10 * time.Second
+
+// maxDevID is the largest number a tracker's tables hold.
+const maxDevID = 1<<24 - 1
+
+// Validate names the field that is wrong and how it should be.
+func (c Config) Validate() error {
+	if c.Root == "" {
+		return errors.New("root is empty: name the directory that holds dev<N>")
+	}
+	if c.UsageInterval < 0 {
+		return fmt.Errorf("usage interval %v is negative: 0 means %v", c.UsageInterval, usageInterval)
+	}
+	for i, dev := range c.Devices {
+		if dev == 0 || dev > maxDevID {
+			return fmt.Errorf("device %d: want a number from 1 to %d", dev, maxDevID)
+		}
+		if slices.Contains(c.Devices[:i], dev) {
+			return fmt.Errorf("device %d is named twice", dev)
+		}
+	}
+	return nil
+}
+
+// Node is a storage node. Its methods may be called by many goroutines.
+type Node struct {
+	log     *zap.Logger
+	devices *devices
+	watches watches
+	buffers sync.Pool // of *[copyBufferLen]byte
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup // all goroutines of the node
+
+	mu     sync.Mutex // guards the two below, and wg against growth after Close
+	closed bool
+	open   map[io.Closer]struct{} // listeners and connections of the side channel
+}
+
+var errClosed = errors.New("storage node is closed")
+
+// copyBufferLen is what one read of a body or a file asks for: enough to make
+// the calls of the system cheap beside the bytes.
+const copyBufferLen = 128 << 10
+
+// watchInterval is the interval of iostat blocks that trackers are used to.
+const watchInterval = time.Second
+
+// Open makes declared devices, writes all usage files, and starts what runs in the
+// background: usage files, the watch on disks, and the removal of temporaries that a
+// crash left. The caller must Close the node.
+func Open(c Config) (*Node, error) {
+	return open(c, disk.OpenFS, watchInterval)
+}
+
+func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("open storage: %w", err)
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	if c.UsageInterval == 0 {
+		c.UsageInterval = usageInterval
+	}
+	root, err := disk.NewRoot(c.Root, c.Fast, opener)
+	if err != nil {
+		return nil, fmt.Errorf("open storage: %w", err)
+	}
+	for _, dev := range c.Devices {
+		if err := root.Declare(dev); err != nil {
+			return nil, fmt.Errorf("open storage: %w", err)
+		}
+	}
+	n := &Node{log: c.Logger, devices: newDevices(root), open: make(map[io.Closer]struct{})}
+	n.buffers.New = func() any { return new([copyBufferLen]byte) }
+	if err := n.scan(); err != nil {
+		return nil, fmt.Errorf("open storage: %w; create %s, or name devices to have it created", err, c.Root)
+	}
+	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	n.writeUsage()
+	n.wg.Go(func() { n.keepUsage(c.UsageInterval) })
+	n.wg.Go(func() { n.keepWatch(watch) })
+	n.wg.Go(n.sweep)
+	return n, nil
+}
+
+// Close ends the side channel's connections and everything that runs in the
+// background, and waits for it. Requests are refused from then on. Closing again
+// does nothing more.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	n.closed = true
+	open := n.open
+	n.open = make(map[io.Closer]struct{})
+	n.mu.Unlock()
+
+	n.cancel(errClosed)
+	for c := range open {
+		c.Close()
+	}
+	n.wg.Wait()
+	return nil
+}
+
+// sweep clears what a crash left, one device after the other: it is in no hurry,
+// and a large device takes long.
+func (n *Node) sweep() {
+	for _, d := range n.devices.all() {
+		removed, err := d.Sweep(n.ctx)
+		if n.ctx.Err() != nil {
+			return
+		}
+		log := n.log.With(zap.Stringer("device", d.id), zap.Int("removed", removed))
+		if err != nil {
+			log.Warn("sweep of leftover temporaries is not complete", zap.Error(err))
+		} else if removed > 0 {
+			log.Info("removed leftover temporaries")
+		}
+	}
+}
+
+// HasDevice reports whether the device's directory was on this node when it last
+// looked, at most one interval of the usage files ago. It does not touch the disk.
+func (n *Node) HasDevice(dev mogile.DevID) bool { return n.devices.seen(dev) }
+
+// OpenCopy opens a fid's file for reading; fs.ErrNotExist when it is absent.
+func (n *Node) OpenCopy(dev mogile.DevID, fid mogile.FID) (*os.File, error) {
+	d, err := n.devices.get(dev)
+	if err != nil {
+		return nil, err
+	}
+	return d.Open(copyName(dev, fid))
+}
+
+// CreateCopy begins the file of a fid; size is -1 when it is not known. The caller
+// must call Commit or Abort of the writer.
+func (n *Node) CreateCopy(dev mogile.DevID, fid mogile.FID, size int64) (*disk.Writer, error) {
+	d, err := n.devices.get(dev)
+	if err != nil {
+		return nil, err
+	}
+	return d.Create(copyName(dev, fid), disk.Options{Size: size})
+}
+
+// copyName is the path of a fid on its device, without the device.
+func copyName(dev mogile.DevID, fid mogile.FID) string {
+	return strings.TrimPrefix(fid.Path(dev), "/dev"+dev.String()+"/")
+}

@@ -1,0 +1,142 @@
+package rooms
+
+// row is what one room may import beside the standard library.
+type row struct {
+	// ours is the rooms it may import; a name that ends in /... means what is
+	// below it too.
+	ours []string
+	// libs is the modules or packages of others it may import.
+	libs []string
+	// tests is the rooms that its tests may import too.
+	tests []string
+}
+
+const (
+	zapLib   = "go.uber.org/zap"
+	syncLib  = "golang.org/x/sync"
+	sysLib   = "golang.org/x/sys"
+	timeLib  = "golang.org/x/time"
+	caddyLib = "github.com/caddyserver/caddy/v2"
+
+	everything = "..." // every room, or every library
+)
+
+// testLibs is what every test may import: comparing, property tests, and zap to
+// make or to observe loggers.
+var testLibs = []string{"github.com/google/go-cmp", "pgregory.net/rapid", zapLib, syncLib}
+
+// table has a row for each room; the key is its directory, and a key that ends in
+// /... means what is below it too.
+var table = map[string]row{
+	".":      {ours: []string{"caddymodule"}},
+	"mogile": {},
+	"cache":  {ours: []string{"mogile"}, libs: []string{zapLib, syncLib, "github.com/dgraph-io/ristretto/v2"}},
+	"edge":   {ours: []string{"mogile", "cache"}, libs: []string{zapLib, syncLib}},
+
+	"tracker": {
+		ours: []string{
+			"mogile", "tracker/command", "tracker/job", "tracker/node", "tracker/policy",
+			"tracker/protocol", "tracker/store", "tracker/topology",
+		},
+		libs:  []string{zapLib, syncLib, timeLib},
+		tests: []string{"tracker/store/sqlstore"},
+	},
+	"tracker/protocol": {ours: []string{"mogile"}},
+	"tracker/policy":   {ours: []string{"mogile"}},
+	"tracker/node":     {ours: []string{"mogile"}, libs: []string{zapLib, syncLib}},
+	"tracker/command": {
+		ours:  []string{"mogile", "tracker/protocol", "tracker/store", "tracker/topology"},
+		libs:  []string{zapLib, syncLib},
+		tests: []string{"tracker/store/sqlstore"},
+	},
+	"tracker/topology": {
+		ours:  []string{"mogile", "tracker/store"},
+		libs:  []string{zapLib},
+		tests: []string{"tracker/store/sqlstore"},
+	},
+	"tracker/job": {
+		ours:  []string{"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node"},
+		libs:  []string{zapLib, syncLib, timeLib},
+		tests: []string{"tracker/store/sqlstore"},
+	},
+	"tracker/store": {ours: []string{"mogile"}},
+	"tracker/store/sqlstore": {
+		ours:  []string{"mogile", "tracker/store"},
+		libs:  []string{zapLib, syncLib, "modernc.org/sqlite", "github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5"},
+		tests: []string{"tracker/store/storetest"},
+	},
+	"tracker/store/storetest": {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
+
+	"storage": {
+		ours: []string{"mogile", "storage/disk", "storage/sidechannel"},
+		libs: []string{zapLib, syncLib, sysLib},
+	},
+	"storage/disk":        {ours: []string{"mogile"}, libs: []string{zapLib, sysLib}},
+	"storage/sidechannel": {ours: []string{"mogile", "storage/disk"}, libs: []string{zapLib, syncLib, sysLib}},
+
+	"caddymodule": {
+		ours: []string{"mogile", "cache", "edge", "tracker/...", "storage/..."},
+		libs: []string{everything},
+	},
+	"cmd/caddy": {
+		ours: []string{".", "caddymodule"},
+		libs: []string{caddyLib + "/cmd", caddyLib + "/modules/standard"},
+	},
+	"tests/...": {ours: []string{everything}, libs: []string{everything}},
+}
+
+// shutDoor is a door that stays shut, with its reason and what to do instead.
+type shutDoor struct {
+	from, to []string
+	why      string
+}
+
+// shutDoors is asked in order; the first that fits words the breach.
+var shutDoors = []shutDoor{
+	{
+		from: []string{everything}, to: []string{"tests/...", "tracker/store/storetest"},
+		why: "it is for tests only; move what both need into the room that owns the word",
+	},
+	{
+		from: []string{everything}, to: []string{"caddymodule", ".", "cmd/..."},
+		why: "caddymodule is the outermost room, only the root package, cmd and tests import it; " +
+			"declare an interface for what you need and let caddymodule hand it in",
+	},
+	{
+		from: []string{"mogile"}, to: []string{everything},
+		why: "mogile is the vocabulary of all rooms and knows none of them; " +
+			"move the code into the room that does the work",
+	},
+	{
+		from: []string{"tracker/policy"}, to: []string{everything},
+		why: "a policy gets facts and returns an answer; let the job look things up and put them into the facts",
+	},
+	{
+		from: []string{"tracker/protocol"}, to: []string{everything},
+		why: "the protocol turns bytes into requests and back, knowing nobody; let command do the work",
+	},
+	{
+		from: []string{"tracker/..."}, to: []string{"edge", "cache", "storage/..."},
+		why: "tracker, storage and edge run alone too and never import each other; " +
+			"declare a small interface where it is used and let caddymodule join them",
+	},
+	{
+		from: []string{"storage/..."}, to: []string{"edge", "cache", "tracker/..."},
+		why: "tracker, storage and edge run alone too and never import each other; " +
+			"declare a small interface where it is used and let caddymodule join them",
+	},
+	{
+		from: []string{"edge"}, to: []string{"tracker/...", "storage/..."},
+		why: "tracker, storage and edge run alone too and never import each other; " +
+			"declare a small interface where it is used and let caddymodule join them",
+	},
+	{
+		from: []string{"tracker/..."}, to: []string{"tracker/store/sqlstore"},
+		why: "a tracker works with the roles of tracker/store; let caddymodule open the database and hand it in",
+	},
+	{
+		from: []string{everything}, to: []string{everything},
+		why: "its row in tests/rooms/table.go does not list that; " +
+			"pass the value in, or declare an interface where it is used",
+	},
+}

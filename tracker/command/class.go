@@ -1,0 +1,156 @@
+package command
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+// maxMinDevCount is what the column class.mindevcount holds.
+const maxMinDevCount = 255
+
+// classArgs is the arguments of create_class and update_class.
+type classArgs struct {
+	domain      mogile.DomainName
+	class       mogile.ClassName
+	minDevCount int
+	policy      string // empty: leave it
+	hash        mogile.HashType
+	setHash     bool
+}
+
+func (c *Commands) classArgs(in *call) (classArgs, error) {
+	a := classArgs{domain: in.domain(), class: mogile.ClassName(in.Arg("class")), setHash: in.truthy("hashtype")}
+	n := in.num("mindevcount")
+	switch {
+	case a.domain == "":
+		return a, protocol.Fail(protocol.NoDomain)
+	case a.class == "":
+		return a, protocol.Fail(protocol.NoClass)
+	case n <= 0:
+		return a, protocol.Fail(protocol.InvalidMinDevCount)
+	case n > maxMinDevCount:
+		return a, protocol.Fail(protocol.BadParams)
+	}
+	a.minDevCount = int(n)
+	if in.truthy("replpolicy") {
+		a.policy = in.Arg("replpolicy")
+		if err := c.validPolicy(a.policy); err != nil {
+			return a, &protocol.Error{Code: protocol.InvalidPolicy, Text: err.Error()}
+		}
+	}
+	if a.setHash {
+		var err error
+		if a.hash, err = mogile.ParseHashType(in.Arg("hashtype")); err != nil {
+			return a, protocol.Fail(protocol.InvalidHashType)
+		}
+	}
+	return a, isName(string(a.class), maxClassName)
+}
+
+// apply puts the arguments into a class. A policy can be replaced, not cleared.
+func (a classArgs) apply(cls *mogile.Class) {
+	cls.MinDevCount = a.minDevCount
+	if a.policy != "" {
+		cls.Policy = a.policy
+	}
+	if a.setHash {
+		cls.Hash = a.hash
+	}
+}
+
+func (a classArgs) answer(in *call) {
+	in.out.Add("class", string(a.class))
+	in.out.AddInt("mindevcount", int64(a.minDevCount))
+	in.out.Add("domain", string(a.domain))
+}
+
+func (c *Commands) createClass(ctx context.Context, in *call) error {
+	if in.truthy("update") {
+		return c.updateClass(ctx, in)
+	}
+	a, err := c.classArgs(in)
+	if err != nil {
+		return err
+	}
+	dom, err := c.freshDomain(ctx, a.domain)
+	if err != nil {
+		return err
+	}
+	cls := mogile.Class{Domain: dom.ID, Name: a.class}
+	a.apply(&cls)
+	if _, err := c.store.CreateClass(ctx, cls); err != nil {
+		return onClass.fail("create class", err)
+	}
+	c.settle(ctx)
+	a.answer(in)
+	return nil
+}
+
+func (c *Commands) updateClass(ctx context.Context, in *call) error {
+	a, err := c.classArgs(in)
+	if err != nil {
+		return err
+	}
+	dom, err := c.freshDomain(ctx, a.domain)
+	if err != nil {
+		return err
+	}
+	cls, ok := dom.Class(a.class)
+	if !ok {
+		return protocol.Fail(protocol.ClassNotFound)
+	}
+	a.apply(&cls)
+	err = c.store.UpdateClass(ctx, cls)
+	if errors.Is(err, store.ErrNotFound) && cls.Name == mogile.DefaultClass {
+		// The default class has no row until somebody changes it.
+		_, err = c.store.CreateClass(ctx, cls)
+	}
+	if err != nil {
+		return onClass.fail("update class", err)
+	}
+	c.settle(ctx)
+	a.answer(in)
+	return nil
+}
+
+func (c *Commands) deleteClass(ctx context.Context, in *call) error {
+	name := mogile.ClassName(in.Arg("class"))
+	switch {
+	case in.domain() == "":
+		return protocol.Fail(protocol.NoDomain)
+	case name == mogile.DefaultClass:
+		return protocol.Fail(protocol.NoDelDefaultClass)
+	}
+	dom, err := c.freshDomain(ctx, in.domain())
+	if err != nil {
+		return err
+	}
+	cls, ok := dom.Class(name)
+	if !ok {
+		return protocol.Fail(protocol.ClassNotFound)
+	}
+	if err := c.store.DeleteClass(ctx, dom.ID, cls.ID); err != nil {
+		return onClass.fail("delete class", err)
+	}
+	c.settle(ctx)
+	in.out.Add("domain", string(dom.Name))
+	in.out.Add("class", string(name))
+	return nil
+}
+
+func (c *Commands) freshDomain(ctx context.Context, name mogile.DomainName) (topology.Domain, error) {
+	snap, err := c.fresh(ctx)
+	if err != nil {
+		return topology.Domain{}, err
+	}
+	dom, ok := snap.Domain(name)
+	if !ok {
+		return topology.Domain{}, protocol.Fail(protocol.DomainNotFound)
+	}
+	return dom, nil
+}

@@ -1,0 +1,64 @@
+package command
+
+import (
+	"context"
+	"math"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+// Locate finds a key's content and all its copies, best first, without asking a
+// storage node. A file that has no readable copy has one that is not readable, if
+// it has any.
+func (c *Commands) Locate(ctx context.Context, domain mogile.DomainName, key mogile.Key, zone topology.Zone) (mogile.Location, error) {
+	snap, err := c.snapshot(ctx)
+	if err != nil {
+		return mogile.Location{}, err
+	}
+	f, err := c.find(ctx, snap, domain, key)
+	if err != nil {
+		return mogile.Location{}, err
+	}
+	w := walk{fid: f.FID, zone: zone, most: math.MaxInt}
+	return mogile.Location{
+		FID: f.FID, Length: f.Length, Checksum: f.sum,
+		Copies: w.copies(topology.ForReading(f.known(snap), c.rand)),
+	}, nil
+}
+
+// found is a visible file and what is recorded of its content.
+type found struct {
+	store.File
+	devs []mogile.DevID
+	sum  mogile.Checksum
+}
+
+// find is how commands look up a file: check the domain, check the key, look.
+func (c *Commands) find(ctx context.Context, snap *topology.Snapshot, domain mogile.DomainName, key mogile.Key) (found, error) {
+	dom, err := findDomain(snap, domain)
+	if err != nil {
+		return found{}, err
+	}
+	if err := isKey(key); err != nil {
+		return found{}, err
+	}
+	var f found
+	if f.File, f.devs, f.sum, err = c.store.Locate(ctx, dom.ID, key); err != nil {
+		return found{}, onFile.fail("locate", err)
+	}
+	return f, nil
+}
+
+// known is the devices that hold the file, without those that have no row, nor
+// their host. (The peer fails the whole command for one of them.)
+func (f found) known(snap *topology.Snapshot) []topology.Device {
+	devs := make([]topology.Device, 0, len(f.devs))
+	for _, id := range f.devs {
+		if d, ok := snap.Device(id); ok && d.On.ID != 0 {
+			devs = append(devs, d)
+		}
+	}
+	return devs
+}

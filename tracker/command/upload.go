@@ -1,0 +1,134 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
+)
+
+func (c *Commands) createOpen(ctx context.Context, in *call) error {
+	a := openArgs(in)
+	var p profile
+	p.start()
+	o, err := c.offer(ctx, a)
+	if err != nil {
+		return err
+	}
+	p.lap("pick_devices")
+	if in.truthy("fid") {
+		if a.FID, err = mogile.ParseFID(in.Arg("fid")); err != nil {
+			return protocol.Fail(protocol.DB)
+		}
+	}
+	opened, err := c.register(ctx, a, o)
+	if err != nil {
+		return err
+	}
+	p.lap("register_tempfile")
+	c.makeDirs(ctx, opened)
+	p.lap("make_directories")
+
+	opened.answer(in)
+	if in.truthy("debug_profile") {
+		p.answer(in)
+	}
+	return nil
+}
+
+func openArgs(in *call) OpenArgs {
+	a := OpenArgs{Domain: in.domain(), Key: in.key(), Size: in.num("size"), Destinations: 1, Zone: in.zone}
+	if in.truthy("class") {
+		a.Class = mogile.ClassName(in.Arg("class"))
+	}
+	if in.truthy("multi_dest") {
+		a.Destinations = maxDestinations
+	}
+	return a
+}
+
+// answer adds no pair that the protocol does not have: one client sends them all
+// back with create_close.
+func (o Opened) answer(in *call) {
+	in.out.Add("fid", o.FID.String())
+	if !in.truthy("multi_dest") {
+		in.out.Add("devid", o.Destinations[0].Dev.String())
+		in.out.Add("path", o.Destinations[0].URL)
+		return
+	}
+	in.out.AddInt("dev_count", int64(len(o.Destinations)))
+	for i, at := range o.Destinations {
+		in.out.Add(numbered("devid_", i), at.Dev.String())
+		in.out.Add(numbered("path_", i), at.URL)
+	}
+}
+
+// profile is how long the stages of a command took.
+type profile struct {
+	last  time.Time
+	names []string
+	times []time.Duration
+}
+
+func (p *profile) start() { p.last = time.Now() }
+
+func (p *profile) lap(name string) {
+	now := time.Now()
+	p.names, p.times = append(p.names, name), append(p.times, now.Sub(p.last))
+	p.last = now
+}
+
+func (p *profile) answer(in *call) {
+	in.out.AddInt("profpoints", int64(len(p.names)))
+	for i, name := range p.names {
+		in.out.Add(numbered("prof_", i)+"_name", name)
+		in.out.Add(numbered("prof_", i)+"_time", fmt.Sprintf("%.3f", p.times[i].Seconds()))
+	}
+}
+
+func (c *Commands) createClose(ctx context.Context, in *call) error {
+	if _, err := findDomain(c.topology.Snapshot(), in.domain()); err != nil {
+		return err
+	}
+	a, err := closeArgs(in)
+	if err != nil {
+		return err
+	}
+	return c.Close(ctx, a)
+}
+
+func closeArgs(in *call) (CloseArgs, error) {
+	for _, arg := range []struct {
+		name string
+		code protocol.Code
+	}{{"fid", protocol.NoFID}, {"devid", protocol.NoDevID}, {"path", protocol.NoPath}} {
+		if !in.truthy(arg.name) {
+			return CloseArgs{}, protocol.Fail(arg.code)
+		}
+	}
+	a := CloseArgs{
+		Domain: in.domain(), Key: in.key(), URL: in.Arg("path"), Size: unknownSize,
+		Verify: in.truthy("checksumverify"), Zone: in.zone,
+	}
+	var err error
+	if in.truthy("checksum") {
+		if a.Checksum, err = mogile.ParseChecksum(in.Arg("checksum")); err != nil {
+			return CloseArgs{}, protocol.Fail(protocol.InvalidChecksumFormat)
+		}
+	}
+	// A size of 0 is compared with nothing: clients send it for want of a better.
+	if in.truthy("size") {
+		a.Size = max(in.num("size"), unknownSize)
+	}
+	// Numbers that no path was ever made of are found out with the path.
+	a.FID, err = mogile.ParseFID(in.Arg("fid"))
+	if err == nil {
+		a.Dev, err = mogile.ParseDevID(in.Arg("devid"))
+	}
+	if err != nil {
+		return CloseArgs{}, protocol.Fail(protocol.BogusArgs)
+	}
+	return a, nil
+}

@@ -1,0 +1,231 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/node"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+// Name is a job's name, as operators say it.
+type Name string
+
+// The jobs.
+const (
+	Monitor   Name = "monitor"
+	Replicate Name = "replicate"
+	Delete    Name = "delete"
+)
+
+// maxWorkers is the most that !want asks for (docs/spec/tracker-protocol.md §9).
+const maxWorkers = 500
+
+// defaultWorkers is how many work at once when the operator says nothing. (The peer has
+// one of each; ours share a process and cost little.) Nothing changes it.
+var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 4, Delete: 2}
+
+// Store is what jobs do to the tracker's database.
+type Store interface {
+	FileByFID(ctx context.Context, fid mogile.FID) (store.File, error)
+	SweepUploads(ctx context.Context, age time.Duration, limit int) (int, error)
+	SetDeviceUsage(ctx context.Context, devs []mogile.Device) error
+	store.Copies
+	store.Queue
+	store.Locks
+}
+
+// Nodes is what jobs say to storage nodes; package node has the contracts.
+type Nodes interface {
+	Prober
+	Copier
+	Deleter
+}
+
+// Prober looks at devices.
+type Prober interface {
+	Usage(ctx context.Context, base string, dev mogile.DevID) (node.Usage, error)
+	TestWrite(ctx context.Context, dev mogile.DevID, writeBase, readBase string) (rejectsBadMD5 string, err error)
+}
+
+// Copier makes copies.
+type Copier interface {
+	MakeDirs(ctx context.Context, dev mogile.DevID, base string, fid mogile.FID)
+	Copy(ctx context.Context, args node.CopyArgs) (mogile.Checksum, error)
+	Digest(ctx context.Context, url string, t mogile.HashType) (mogile.Checksum, error)
+}
+
+// Deleter removes copies.
+type Deleter interface {
+	Delete(ctx context.Context, url string) error
+}
+
+// Config is what jobs work with.
+type Config struct {
+	Store    Store
+	Topology *topology.Live
+	Nodes    Nodes
+	// Workers is how many of each job work at once; a job it does not name has its
+	// default: 4 replicate, 2 delete, 1 monitor. See [CheckWorkers].
+	Workers map[Name]int
+	// Changed is called after a copy of the key's file was added, so that caches
+	// learn of it. Optional; nil means nobody is told.
+	Changed func(domain mogile.DomainName, key mogile.Key)
+	// Rand returns numbers in [0,1); nil means math/rand/v2.
+	Rand   func() float64
+	Logger *zap.Logger
+}
+
+// Jobs owns the monitor and the workers of the queues.
+type Jobs struct {
+	monitor *monitor
+	crews   map[Name]*crew
+	sweep   *sweeper
+
+	ctx    context.Context // over when Close begins
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup // everything that runs
+
+	mu      sync.Mutex // guards started and closed
+	started bool
+	closed  bool
+}
+
+// errClosed is the cause of death of what is under way when Close begins.
+var errClosed = errors.New("jobs are closed")
+
+// New allocates the jobs; nothing runs until [Jobs.Start].
+func New(config Config) *Jobs {
+	if config.Changed == nil {
+		config.Changed = func(mogile.DomainName, mogile.Key) {}
+	}
+	if config.Rand == nil {
+		config.Rand = rand.Float64
+	}
+	j := &Jobs{monitor: newMonitor(config)}
+	j.ctx, j.cancel = context.WithCancelCause(context.Background())
+	j.crews = map[Name]*crew{
+		Replicate: newCrew(config, Replicate, store.ReplicateQueue, newReplicator(config).do),
+		Delete:    newCrew(config, Delete, store.DeleteQueue, newRemover(config).do),
+	}
+	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}
+	return j
+}
+
+// Start begins all work. The queues are left alone until [Jobs.Ready].
+func (j *Jobs) Start() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.started || j.closed {
+		return
+	}
+	j.started = true
+	j.wg.Go(func() { j.monitor.run(j.ctx) })
+	for _, c := range j.crews {
+		j.employLocked(c)
+		j.wg.Go(func() { j.afterReady(c.run) })
+	}
+	j.wg.Go(func() { j.afterReady(j.sweep.run) })
+}
+
+func (j *Jobs) afterReady(run func(context.Context)) {
+	if j.Ready(j.ctx) == nil {
+		run(j.ctx)
+	}
+}
+
+// Close stops all work and waits for it. What was claimed but not done is given back
+// to the queues. Calling it twice is harmless.
+func (j *Jobs) Close() {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	j.cancel(errClosed)
+	j.wg.Wait()
+}
+
+// Wake says that a queue has got work. It never waits; saying it often at once is
+// saying it once.
+func (j *Jobs) Wake(q store.QueueName) {
+	for _, c := range j.crews {
+		if c.queue == q {
+			c.wake()
+		}
+	}
+}
+
+// Refresh reads the topology, looks at all devices, and then returns; the error is that
+// of the reading. Callers that come while others wait share a round that begins after
+// their call.
+func (j *Jobs) Refresh(ctx context.Context) error { return j.monitor.refresh(ctx) }
+
+// Ready waits until what is known of the devices can be relied on: a first round is
+// over, and each monitored device was seen in order or had 10 seconds since the start
+// to appear. So it never waits longer than that and a round, and later not at all.
+func (j *Jobs) Ready(ctx context.Context) error { return j.monitor.ready(ctx) }
+
+// Status is a job's name and workers.
+type Status struct {
+	Name string
+	// Count is how many there are, Desired how many there should be.
+	Count, Desired int
+}
+
+// Status lists all jobs by name.
+func (j *Jobs) Status() []Status {
+	all := []Status{j.monitor.status()}
+	for _, c := range j.crews {
+		all = append(all, c.status())
+	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// CheckWorkers says why a job can't have so many workers.
+func CheckWorkers(name Name, n int) error {
+	switch _, known := defaultWorkers[name]; {
+	case !known:
+		names := slices.Sorted(maps.Keys(defaultWorkers))
+		return fmt.Errorf("no job is called %q: there are %v", name, names)
+	case name == Monitor && n != 1:
+		return fmt.Errorf("%d workers for %s: there must be exactly 1", n, name)
+	case n < 0 || n > maxWorkers:
+		return fmt.Errorf("%d workers for %s: want 0 to %d", n, name, maxWorkers)
+	}
+	return nil
+}
+
+// SetWorkers changes how many of a job work at once. Surplus workers go when they have
+// done what they have in hand.
+func (j *Jobs) SetWorkers(name string, n int) error {
+	if err := CheckWorkers(Name(name), n); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if c := j.crews[Name(name)]; c != nil {
+		c.desire(n)
+		if j.started && !j.closed {
+			j.employLocked(c)
+		}
+	}
+	return nil
+}
+
+// employLocked starts the workers that a crew lacks.
+func (j *Jobs) employLocked(c *crew) {
+	for range c.vacancies() {
+		j.wg.Go(func() { c.worker(j.ctx) })
+	}
+}

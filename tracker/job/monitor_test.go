@@ -1,0 +1,464 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/job"
+	"github.com/mogilefs/caddy-mogilefs/tracker/node"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+// idleStore is a database with a topology and empty queues. It counts what is asked.
+type idleStore struct {
+	job.Store
+	store.Topology
+
+	mu     sync.Mutex // guards what follows
+	rows   store.Rows
+	err    error // of reading the topology
+	locked bool  // somebody else has the monitor's lock
+	loads  int
+	claims int
+	saved  [][]mogile.Device
+}
+
+func (s *idleStore) LoadTopology(context.Context) (store.Rows, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loads++
+	return s.rows, s.err
+}
+
+func (s *idleStore) Claim(context.Context, store.QueueName, int, time.Duration) ([]store.Item, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims++
+	return nil, nil
+}
+
+func (s *idleStore) NextDue(context.Context, store.QueueName) (time.Duration, error) {
+	return 0, store.ErrNotFound
+}
+
+func (s *idleStore) Lock(_ context.Context, name string, _ time.Duration) (func(), error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.locked && name == "mgfs:device_update" {
+		return nil, store.ErrLocked
+	}
+	return func() {}, nil
+}
+
+func (s *idleStore) SweepUploads(context.Context, time.Duration, int) (int, error) { return 0, nil }
+
+func (s *idleStore) SetDeviceUsage(_ context.Context, devs []mogile.Device) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.saved = append(s.saved, devs)
+	return nil
+}
+
+func (s *idleStore) change(f func(*idleStore)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s)
+}
+
+// devices are storage nodes that answer in no time, unless told otherwise. They count
+// what they are asked.
+type devices struct {
+	job.Copier
+	job.Deleter
+
+	mu     sync.Mutex // guards what follows
+	usage  map[mogile.DevID]func(ctx context.Context) error
+	write  map[mogile.DevID]error
+	usages map[mogile.DevID]int
+	tests  map[mogile.DevID]int
+	busy   int
+	most   int // asked at a time
+}
+
+func (d *devices) Usage(ctx context.Context, _ string, dev mogile.DevID) (node.Usage, error) {
+	d.mu.Lock()
+	d.usages[dev]++
+	d.busy++
+	d.most = max(d.most, d.busy)
+	behave := d.usage[dev]
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.busy--
+	}()
+	if behave != nil {
+		if err := behave(ctx); err != nil {
+			return node.Usage{}, err
+		}
+	}
+	return node.Usage{TotalKB: 4 << 20, UsedKB: 1 << 20}, nil
+}
+
+func (d *devices) TestWrite(_ context.Context, dev mogile.DevID, _, _ string) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tests[dev]++
+	return "1", d.write[dev]
+}
+
+func (d *devices) behaves(dev mogile.DevID, usage func(ctx context.Context) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.usage[dev] = usage
+}
+
+// asked is how often the device's usage was read and a write tested, since last asked.
+func (d *devices) asked(dev mogile.DevID) (usages, tests int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	usages, tests = d.usages[dev], d.tests[dev]
+	d.usages[dev], d.tests[dev] = 0, 0
+	return usages, tests
+}
+
+var errDown = errors.New("connection refused")
+
+func refusing(context.Context) error { return errDown }
+
+// silent answers nothing until the node's timeout.
+func silent(ctx context.Context) error {
+	select {
+	case <-time.After(2 * time.Second):
+		return node.ErrTimeout
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// watch runs a test against a monitor of two hosts, with devices 11 and 12, and 21, in a
+// bubble of time that starts when the jobs do. Nothing may run on when it returns.
+func watch(t *testing.T, prepare func(s *idleStore, d *devices), test func(t *testing.T, w *watched)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &idleStore{rows: store.Rows{
+			Hosts: []mogile.Host{
+				{ID: 1, Name: "one", State: mogile.HostAlive, IP: "10.0.0.1", Port: 7500},
+				{ID: 2, Name: "two", State: mogile.HostAlive, IP: "10.0.0.2", Port: 7500},
+			},
+			Devices: []mogile.Device{
+				{ID: 11, Host: 1, State: mogile.DevAlive}, {ID: 12, Host: 1, State: mogile.DevAlive},
+				{ID: 21, Host: 2, State: mogile.DevAlive},
+			},
+		}}
+		d := &devices{
+			usage: map[mogile.DevID]func(context.Context) error{}, write: map[mogile.DevID]error{},
+			usages: map[mogile.DevID]int{}, tests: map[mogile.DevID]int{},
+		}
+		prepare(s, d)
+		w := &watched{store: s, devices: d, live: topology.New(s, topology.Config{})}
+		w.jobs = job.New(job.Config{Store: s, Topology: w.live, Nodes: d, Logger: zap.NewNop()})
+		w.jobs.Start()
+		test(t, w)
+		w.jobs.Close()
+	})
+}
+
+type watched struct {
+	store   *idleStore
+	devices *devices
+	live    *topology.Live
+	jobs    *job.Jobs
+}
+
+func asIs(*idleStore, *devices) {}
+
+// seen is how the devices are seen now, as in 11:writeable.
+func (w *watched) seen() string {
+	text := ""
+	for _, d := range w.live.Snapshot().Devices() {
+		state := string(d.Seen.State)
+		if !d.HostReachable {
+			state += "(host down)"
+		}
+		text += fmt.Sprintf("%d:%s ", d.ID, state)
+	}
+	return text
+}
+
+// pass lets time go by, and what is due then happen.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func (w *watched) wantSeen(t *testing.T, want string) {
+	t.Helper()
+	if got := w.seen(); got != want {
+		t.Errorf("devices are seen as %s; want %s", got, want)
+	}
+}
+
+const allWriteable = "11:writeable 12:writeable 21:writeable "
+
+func TestMonitorSeesDevicesAndTheirSizes(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		if err := w.jobs.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.wantSeen(t, allWriteable)
+		d, _ := w.live.Snapshot().Device(11)
+		if d.MBTotal != 4096 || d.MBUsed != 1024 || d.AsOf != time.Now().Unix() || d.Seen.RejectsBadMD5 != "1" {
+			t.Errorf("got %+v; want 4096 MB, 1024 used, as of now, rejecting bad MD5", d)
+		}
+	})
+}
+
+func TestMonitorNeverWritesWhereItMustNot(t *testing.T) {
+	watch(t, func(s *idleStore, _ *devices) {
+		s.rows.Devices[0].State, s.rows.Devices[1].State = mogile.DevReadonly, mogile.DevDown
+		s.rows.Hosts[1].State = mogile.HostReadonly
+	}, func(t *testing.T, w *watched) {
+		pass(time.Minute)
+		w.wantSeen(t, "11:readable 12: 21:readable ")
+		for _, dev := range []mogile.DevID{11, 12, 21} {
+			if usages, tests := w.devices.asked(dev); tests != 0 || (usages == 0) != (dev == 12) {
+				t.Errorf("device %d: got %d looks and %d test writes; want no test write", dev, usages, tests)
+			}
+		}
+	})
+}
+
+func TestMonitorKeepsItsClocks(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		synctest.Wait()
+		w.devices.asked(11)
+		w.store.change(func(s *idleStore) { s.loads, s.claims, s.saved = 0, 0, nil })
+		pass(time.Minute)
+		usages, tests := w.devices.asked(11)
+		if usages != 24 || tests != 4 {
+			t.Errorf("within a minute: got %d looks and %d test writes; want 24 and 4", usages, tests)
+		}
+		w.store.change(func(s *idleStore) {
+			if s.loads != 15 || len(s.saved) != 4 {
+				t.Errorf("within a minute: got %d readings of the topology, usage saved %d times; want 15 and 4", s.loads, len(s.saved))
+			}
+			if s.claims > 2*13 {
+				t.Errorf("within an idle minute: got %d claims; want one each 5 seconds and queue", s.claims)
+			}
+		})
+	})
+}
+
+func TestMonitorLeavesSavingToWhoHoldsTheLock(t *testing.T) {
+	watch(t, func(s *idleStore, _ *devices) { s.locked = true }, func(t *testing.T, w *watched) {
+		pass(time.Minute)
+		w.store.change(func(s *idleStore) {
+			if len(s.saved) != 0 {
+				t.Errorf("got usage saved %d times; want never", len(s.saved))
+			}
+			s.locked = false
+		})
+		pass(3 * time.Second)
+		w.store.change(func(s *idleStore) {
+			if len(s.saved) != 1 || len(s.saved[0]) != 3 {
+				t.Errorf("got %v saved; want all three devices once", s.saved)
+			}
+		})
+	})
+}
+
+func TestAQuickFailureCondemnsTheDeviceOnly(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		pass(20 * time.Second)
+		w.devices.behaves(11, refusing)
+		pass(3 * time.Second)
+		w.wantSeen(t, "11:unreachable 12:writeable 21:writeable ")
+	})
+}
+
+func TestASlowFailureCondemnsTheHost(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		pass(20 * time.Second)
+		w.devices.behaves(11, silent)
+		pass(5 * time.Second)
+		w.wantSeen(t, "11:writeable(host down) 12:writeable(host down) 21:writeable ")
+		w.devices.behaves(11, nil)
+		w.devices.asked(11)
+		pass(5 * time.Second)
+		w.wantSeen(t, allWriteable)
+		if _, tests := w.devices.asked(11); tests != 1 {
+			t.Errorf("got %d test writes of a device that is back; want one at once", tests)
+		}
+	})
+}
+
+// The peer lets it wait for its next test write.
+func TestADeviceThatIsBackIsTestedAtOnce(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		pass(16 * time.Second) // a test write is just over
+		w.devices.behaves(21, refusing)
+		pass(2500 * time.Millisecond)
+		w.wantSeen(t, "11:writeable 12:writeable 21:unreachable ")
+		w.devices.behaves(21, nil)
+		pass(2500 * time.Millisecond)
+		w.wantSeen(t, allWriteable)
+	})
+}
+
+func TestADeviceThatFailsItsTestWriteIsReadable(t *testing.T) {
+	watch(t, func(_ *idleStore, d *devices) { d.write[12] = errors.New("507") }, func(t *testing.T, w *watched) {
+		synctest.Wait()
+		w.wantSeen(t, "11:writeable 12:readable 21:writeable ")
+	})
+}
+
+func TestAnUnusableUsageFileChangesNothing(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		pass(20 * time.Second)
+		w.devices.behaves(11, func(context.Context) error { return node.ErrUsage })
+		w.devices.asked(11)
+		pass(time.Minute)
+		w.wantSeen(t, allWriteable)
+		if _, tests := w.devices.asked(11); tests != 0 {
+			t.Errorf("got %d test writes; want none", tests)
+		}
+	})
+}
+
+func TestMonitorLooksAtTwentyDevicesAtATime(t *testing.T) {
+	watch(t, func(s *idleStore, d *devices) {
+		for i := range mogile.DevID(40) {
+			s.rows.Devices = append(s.rows.Devices, mogile.Device{ID: 100 + i, Host: 2, State: mogile.DevAlive})
+			d.usage[100+i] = func(context.Context) error { <-time.After(time.Millisecond); return nil }
+		}
+	}, func(t *testing.T, w *watched) {
+		pass(time.Second)
+		if w.devices.most != 20 {
+			t.Errorf("got %d at a time; want 20", w.devices.most)
+		}
+	})
+}
+
+func TestTheRestOfACondemnedHostIsSkipped(t *testing.T) {
+	watch(t, func(s *idleStore, d *devices) {
+		for i := range mogile.DevID(40) {
+			s.rows.Devices = append(s.rows.Devices, mogile.Device{ID: 100 + i, Host: 2, State: mogile.DevAlive})
+			d.usage[100+i] = silent
+		}
+	}, func(t *testing.T, w *watched) {
+		pass(2050 * time.Millisecond) // one round, and not yet the next
+		asked := 0
+		for i := range mogile.DevID(40) {
+			usages, _ := w.devices.asked(100 + i)
+			asked += usages
+		}
+		if asked > 20 {
+			t.Errorf("got %d of the silent host's devices asked; want no more after the first had not answered", asked)
+		}
+	})
+}
+
+// A storage node in this process listens a moment after the tracker has started.
+func TestReadyWaitsForANodeThatIsAboutToStart(t *testing.T) {
+	watch(t, func(_ *idleStore, d *devices) { d.usage[21] = refusing }, func(t *testing.T, w *watched) {
+		begin := time.Now()
+		pass(time.Second)
+		w.devices.behaves(21, nil)
+		if err := w.jobs.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 1200*time.Millisecond {
+			t.Errorf("got ready after %v; want soon after the node was, at 1s", took)
+		}
+		w.wantSeen(t, allWriteable)
+	})
+}
+
+func TestReadyDoesNotWaitLongForANodeThatIsDown(t *testing.T) {
+	for name, behave := range map[string]func(context.Context) error{"refusing": refusing, "silent": silent} {
+		watch(t, func(_ *idleStore, d *devices) { d.usage[21] = behave }, func(t *testing.T, w *watched) {
+			begin := time.Now()
+			if err := w.jobs.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); took < 9*time.Second || took > 13*time.Second {
+				t.Errorf("%s: got ready after %v; want 10s and at most a round", name, took)
+			}
+			w.devices.asked(21)
+			pass(time.Minute)
+			if usages, _ := w.devices.asked(21); usages > 24 {
+				t.Errorf("%s: got %d looks in the next minute; want the usual 24", name, usages)
+			}
+		})
+	}
+}
+
+func TestReadyIsAtOnceWithoutDevices(t *testing.T) {
+	watch(t, func(s *idleStore, _ *devices) { s.rows = store.Rows{} }, func(t *testing.T, w *watched) {
+		begin := time.Now()
+		if err := w.jobs.Ready(t.Context()); err != nil || time.Since(begin) != 0 {
+			t.Errorf("got %v after %v; want no error at once", err, time.Since(begin))
+		}
+	})
+}
+
+func TestRefreshSeesWhatWasChangedBeforeIt(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		pass(11 * time.Second)
+		w.store.change(func(s *idleStore) { s.rows.Devices[2].State = mogile.DevReadonly })
+		if err := w.jobs.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.wantSeen(t, "11:writeable 12:writeable 21:readable ")
+	})
+}
+
+// Callers that come during a round share the next one: it began after all their calls.
+func TestRefreshIsShared(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		pass(11 * time.Second)
+		slow := func(context.Context) error { <-time.After(100 * time.Millisecond); return nil }
+		w.devices.behaves(21, slow)
+		w.devices.asked(21)
+		var callers sync.WaitGroup
+		refresh := func() {
+			if err := w.jobs.Refresh(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		callers.Go(refresh)
+		synctest.Wait() // its round has begun
+		for range 10 {
+			callers.Go(refresh)
+		}
+		callers.Wait()
+		if usages, _ := w.devices.asked(21); usages != 2 {
+			t.Errorf("got %d rounds for 11 callers; want 2", usages)
+		}
+	})
+}
+
+func TestRefreshReportsADatabaseThatFails(t *testing.T) {
+	watch(t, asIs, func(t *testing.T, w *watched) {
+		pass(11 * time.Second)
+		w.store.change(func(s *idleStore) { s.err = errors.New("database is on fire") })
+		if err := w.jobs.Refresh(t.Context()); !errors.Is(err, w.store.err) {
+			t.Errorf("got error %v; want %v", err, w.store.err)
+		}
+		w.wantSeen(t, allWriteable)
+		ctx, cancel := context.WithTimeout(t.Context(), 0)
+		defer cancel()
+		if err := w.jobs.Refresh(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("caller in a hurry: got error %v; want %v", err, context.DeadlineExceeded)
+		}
+	})
+}

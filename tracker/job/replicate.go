@@ -1,0 +1,397 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/node"
+	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+const (
+	// lockWait is how long to wait for whoever else works on the fid
+	// (docs/spec/jobs.md §0.1).
+	lockWait = time.Second
+	// discardTime bounds taking back what a failed copy left, also when everything
+	// is to stop.
+	discardTime = 5 * time.Second
+)
+
+// lockOf is the lock that all who make or remove copies of a fid take.
+func lockOf(fid mogile.FID) string { return "mgfs:fid:" + fid.String() + ":replicate" }
+
+// result is how a run at a file ended (docs/spec/jobs.md §4.1).
+type result string
+
+const (
+	replicated   result = "replicated"
+	lostRace     result = "enough copies already"
+	noFile       result = "file is gone"
+	locked       result = "another works on it"
+	noSource     result = "no copy is known"
+	sourceDown   result = "no copy can be read"
+	noSuggestion result = "no device can take a copy"
+	tooHappy     result = "too many copies"
+)
+
+// outcome is the table of results. A file with too many copies keeps them: its row is
+// looked at again later.
+func (r result) outcome(failCount int, rand func() float64) outcome {
+	switch r {
+	case replicated, lostRace, noFile:
+		return outcome{fate: finished}
+	case locked:
+		return outcome{fate: left}
+	case noSource:
+		return outcome{fate: parked}
+	default:
+		return outcome{fate: postponed, delay: backoff(failCount, rand)}
+	}
+}
+
+// replicateStore is what the job reads and writes. It can't forget a copy.
+type replicateStore interface {
+	FileByFID(ctx context.Context, fid mogile.FID) (store.File, error)
+	Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error)
+	AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
+	Checksum(ctx context.Context, fid mogile.FID) (mogile.Checksum, error)
+	SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error
+	Enqueue(ctx context.Context, q store.QueueName, delay time.Duration, fids ...mogile.FID) error
+	store.Locks
+}
+
+// replicator makes the copies that files lack.
+type replicator struct {
+	store replicateStore
+	live  *topology.Live
+	nodes interface {
+		Copier
+		Deleter
+	}
+	changed func(domain mogile.DomainName, key mogile.Key)
+	rand    func() float64
+	log     *zap.Logger
+	slots   *slots
+}
+
+func newReplicator(config Config) *replicator {
+	return &replicator{
+		store: config.Store, live: config.Topology, nodes: config.Nodes,
+		changed: config.Changed, rand: config.Rand, slots: newSlots(),
+		log: config.Logger.With(zap.String("job", string(Replicate))),
+	}
+}
+
+func (r *replicator) do(ctx context.Context, item store.Item) (outcome, error) {
+	res, err := r.replicate(ctx, item)
+	if err != nil {
+		return outcome{}, fmt.Errorf("replicate: %w", err)
+	}
+	out := res.outcome(item.FailCount, r.rand)
+	if out.fate != finished {
+		r.log.Info("file is not replicated", zap.Stringer("fid", item.FID), zap.String("because", string(res)))
+	}
+	return out, nil
+}
+
+func (r *replicator) replicate(ctx context.Context, item store.Item) (result, error) {
+	release, err := r.store.Lock(ctx, lockOf(item.FID), lockWait)
+	if errors.Is(err, store.ErrLocked) {
+		return locked, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	a, res, err := r.begin(ctx, item)
+	if res != "" || err != nil {
+		return res, err
+	}
+	for {
+		res, err := r.step(ctx, a)
+		if err != nil {
+			return "", err
+		}
+		if res == replicated || res == lostRace {
+			res, err = r.confirm(ctx, a, res)
+		}
+		if res != "" || err != nil {
+			return res, err
+		}
+	}
+}
+
+// attempt is one run at one file.
+type attempt struct {
+	file     store.File
+	from     mogile.DevID // preferred source, or 0
+	recorded mogile.Checksum
+	on       []mogile.DevID // where copies are
+
+	badSources, badDests map[mogile.DevID]bool
+	made                 int // copies
+}
+
+// begin fetches what is known of the file. A result says that there is nothing to try.
+func (r *replicator) begin(ctx context.Context, item store.Item) (*attempt, result, error) {
+	file, err := r.store.FileByFID(ctx, item.FID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, noFile, nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	a := &attempt{file: file, from: item.From, badSources: map[mogile.DevID]bool{}, badDests: map[mogile.DevID]bool{}}
+	if a.on, err = r.store.Devices(ctx, item.FID); err != nil {
+		return nil, "", err
+	}
+	if a.recorded, err = r.store.Checksum(ctx, item.FID); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, "", err
+	}
+	known := a.devices(r.live.Snapshot())
+	if len(known) == 0 && len(a.on) > 0 { // on devices that another tracker has just created?
+		if err := r.live.Reload(ctx); err != nil {
+			return nil, "", err
+		}
+		known = a.devices(r.live.Snapshot())
+	}
+	switch {
+	case len(known) == 0:
+		return nil, noSource, nil
+	case !slices.ContainsFunc(known, topology.Device.Readable):
+		return nil, sourceDown, nil
+	}
+	return a, "", nil
+}
+
+// devices are those of the copies that the snapshot knows.
+func (a *attempt) devices(snap *topology.Snapshot) []topology.Device {
+	var known []topology.Device
+	for _, id := range a.on {
+		if d, ok := snap.Device(id); ok {
+			known = append(known, d)
+		}
+	}
+	return known
+}
+
+// step asks the policy and does what it says; a result ends the run.
+func (r *replicator) step(ctx context.Context, a *attempt) (result, error) {
+	snap := r.live.Snapshot()
+	class, ok := snap.ClassOf(a.file)
+	if !ok {
+		return "", fmt.Errorf("domain %d has no class %d", a.file.Domain, a.file.Class)
+	}
+	p, err := policy.Parse(class.Policy)
+	if err != nil {
+		return "", err
+	}
+	answer := p.Decide(a.facts(snap, class))
+	switch answer.Verdict {
+	case policy.TooGood:
+		return tooHappy, nil
+	case policy.TempFail:
+		return noSuggestion, nil
+	case policy.AllGood:
+		if a.made == 0 {
+			return lostRace, nil
+		}
+		return replicated, nil
+	}
+	source, ok := r.source(a, snap)
+	if !ok {
+		return sourceDown, nil
+	}
+	return "", r.follow(ctx, a, answer, route{snap: snap, class: class, source: source})
+}
+
+// facts leaves out devices that a weighted choice never picks: those whose free space is
+// not known.
+func (a *attempt) facts(snap *topology.Snapshot, class mogile.Class) policy.Facts {
+	f := policy.Facts{Min: class.MinDevCount}
+	for _, d := range snap.Devices() {
+		fact := policy.Device{
+			ID: d.ID, Host: d.Host, State: d.State,
+			TakesNewFiles: d.TakesNewFiles() && d.FreeShare() > 0, Failed: a.badDests[d.ID],
+		}
+		f.Candidates = append(f.Candidates, fact)
+		if slices.Contains(a.on, d.ID) {
+			f.Copies = append(f.Copies, fact)
+		}
+	}
+	return f
+}
+
+// source is the preferred source if it will do, else any.
+func (r *replicator) source(a *attempt, snap *topology.Snapshot) (topology.Device, bool) {
+	var up []topology.Device
+	for _, d := range a.devices(snap) {
+		if !d.Readable() || a.badSources[d.ID] {
+			continue
+		}
+		if d.ID == a.from {
+			return d, true
+		}
+		up = append(up, d)
+	}
+	if len(up) == 0 {
+		return topology.Device{}, false
+	}
+	return up[int(r.rand()*float64(len(up)))], true
+}
+
+// route is one copy to be made.
+type route struct {
+	snap         *topology.Snapshot
+	class        mogile.Class
+	source, dest topology.Device
+}
+
+// follow makes one copy to a device of the answer. What goes wrong with a node bars
+// that node for this run; an error ends the run.
+func (r *replicator) follow(ctx context.Context, a *attempt, answer policy.Answer, way route) error {
+	dests := r.order(way.snap, answer.Ideal)
+	if len(dests) == 0 {
+		dests = r.order(way.snap, answer.Desperate)
+	}
+	dest, err := r.slots.take(ctx, dests)
+	if err != nil {
+		return err
+	}
+	defer r.slots.free(dest.ID)
+	way.dest = dest
+	err = r.copy(ctx, a, way)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, node.ErrSource):
+		a.badSources[way.source.ID] = true
+	case errors.Is(err, node.ErrDestination):
+		a.badDests[way.dest.ID] = true
+	default:
+		return err
+	}
+	r.log.Warn("copy failed", zap.Stringer("fid", a.file.FID), zap.Stringer("from", way.source.ID),
+		zap.Stringer("to", way.dest.ID), zap.Error(err))
+	return nil
+}
+
+func (r *replicator) order(snap *topology.Snapshot, ids []mogile.DevID) []topology.Device {
+	var devs []topology.Device
+	for _, id := range ids {
+		if d, ok := snap.Device(id); ok {
+			devs = append(devs, d)
+		}
+	}
+	return topology.ForWriting(devs, r.rand)
+}
+
+// copy makes one copy and records it.
+//
+// Order: 1. the bytes reach the destination, 2. they are verified there, 3. the
+// checksum is recorded when there was none, 4. the copy is recorded, 5. caches are
+// told. A crash after 1 or 2 leaves bytes that no row names; after 3 also a checksum,
+// which is that of the content whoever holds it. The queue row is still there, and the
+// next run makes the copy again: over the same bytes, if it picks the same device. A
+// crash after 4 leaves caches that don't know the new copy yet; they are in this
+// process and have gone with it.
+func (r *replicator) copy(ctx context.Context, a *attempt, way route) error {
+	sum, err := r.transfer(ctx, a, way)
+	if err != nil {
+		return err
+	}
+	fid := a.file.FID
+	if a.recorded.IsZero() && !sum.IsZero() {
+		if err := r.store.SetChecksum(ctx, fid, sum); err != nil {
+			return fmt.Errorf("record checksum: %w", err)
+		}
+		a.recorded = sum
+	}
+	if err := r.store.AddCopy(ctx, fid, way.dest.ID); err != nil {
+		return fmt.Errorf("record copy on device %d: %w", way.dest.ID, err)
+	}
+	a.on = append(a.on, way.dest.ID)
+	a.made++
+	if d, ok := way.snap.DomainByID(a.file.Domain); ok {
+		r.changed(d.Name, a.file.Key)
+	}
+	return nil
+}
+
+// transfer has the bytes copied and verified, and takes them back when that fails.
+func (r *replicator) transfer(ctx context.Context, a *attempt, way route) (mogile.Checksum, error) {
+	fid := a.file.FID
+	r.nodes.MakeDirs(ctx, way.dest.ID, base(way.dest, way.dest.On.Port), fid)
+	to := way.dest.WriteURL(fid, topology.Zone{})
+	sum, err := r.nodes.Copy(ctx, node.CopyArgs{
+		From: way.source.WriteURL(fid, topology.Zone{}), To: to,
+		Length: a.file.Length, Want: a.recorded, Hash: way.class.Hash,
+	})
+	switch {
+	case errors.Is(err, node.ErrLeftover):
+		r.discard(ctx, a, way.dest)
+		return sum, err
+	case err != nil:
+		return sum, err
+	}
+	if sum.IsZero() || verifiedByNode(a.recorded, way.dest) {
+		return sum, nil
+	}
+	there, err := r.nodes.Digest(ctx, to, sum.Type)
+	if err == nil && !there.Equal(sum) {
+		err = fmt.Errorf("%s digests to %s; want %s", to, there, sum)
+	}
+	if err != nil {
+		r.discard(ctx, a, way.dest)
+		return sum, fmt.Errorf("verify copy: %w: %w", node.ErrDestination, err)
+	}
+	return sum, nil
+}
+
+// verifiedByNode reports whether the node has compared the bytes with a digest that was
+// sent ahead. (The peer also trusts it when there was none to send.)
+func verifiedByNode(recorded mogile.Checksum, dest topology.Device) bool {
+	return recorded.Type == mogile.HashMD5 && dest.Seen.RejectsBadMD5 == "1"
+}
+
+// discard takes back what a failed copy left, unless the device is recorded as holding
+// the file: then another tracker, whose lock did not keep us out, was quicker.
+func (r *replicator) discard(ctx context.Context, a *attempt, dest topology.Device) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
+	defer cancel()
+	on, err := r.store.Devices(ctx, a.file.FID)
+	if err == nil && !slices.Contains(on, dest.ID) {
+		err = r.nodes.Delete(ctx, dest.WriteURL(a.file.FID, topology.Zone{}))
+	}
+	if err != nil {
+		r.log.Warn("failed copy may be left", zap.Stringer("fid", a.file.FID),
+			zap.Stringer("device", dest.ID), zap.Error(err))
+	}
+}
+
+// confirm looks at the file once more before its row goes: a row that is queued again
+// in the meantime is the same row. It clears the result when the class has changed, and
+// hands the copies to the delete job when the file is gone.
+func (r *replicator) confirm(ctx context.Context, a *attempt, res result) (result, error) {
+	file, err := r.store.FileByFID(ctx, a.file.FID)
+	switch {
+	case errors.Is(err, store.ErrNotFound) && a.made > 0:
+		return noFile, r.store.Enqueue(ctx, store.DeleteQueue, 0, a.file.FID)
+	case errors.Is(err, store.ErrNotFound):
+		return noFile, nil
+	case err != nil:
+		return "", err
+	case file.Class != a.file.Class:
+		a.file = file
+		return "", nil
+	}
+	return res, nil
+}

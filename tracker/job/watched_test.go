@@ -1,0 +1,166 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+var errInjected = errors.New("injected")
+
+// settled is what became of a queue row.
+type settled struct {
+	queue     store.QueueName
+	fate      string // finished, postponed, parked
+	fid       mogile.FID
+	delay     time.Duration
+	failCount int
+}
+
+// watchedStore is a store that tells what became of queue rows, and can be made to fail
+// at one call of those that a job makes while it works on a row.
+type watchedStore struct {
+	store.Store
+	settled chan settled
+
+	mu     sync.Mutex // guards what follows
+	failAt int        // the n-th call from now fails, from 1; 0 means none
+	failed string     // the call that did
+
+	// What follows is set before use.
+	from     mogile.DevID        // the preferred source of claimed rows
+	swept    func() (int, error) // what the first sweep does, or nil
+	sweepAge time.Duration       // what that sweep was asked for
+	sweeps   sync.Once
+}
+
+func (s *watchedStore) SweepUploads(ctx context.Context, age time.Duration, limit int) (n int, err error) {
+	if s.swept == nil {
+		return s.Store.SweepUploads(ctx, age, limit)
+	}
+	s.sweeps.Do(func() {
+		s.sweepAge = age
+		n, err = s.swept()
+	})
+	return n, err
+}
+
+func (s *watchedStore) Claim(ctx context.Context, q store.QueueName, limit int, lease time.Duration) ([]store.Item, error) {
+	items, err := s.Store.Claim(ctx, q, limit, lease)
+	for i := range items {
+		items[i].From = s.from
+	}
+	return items, err
+}
+
+// failNext makes the n-th call fail.
+func (s *watchedStore) failNext(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failAt, s.failed = n, ""
+}
+
+// hasFailed names the call that failed, if it has come to that.
+func (s *watchedStore) hasFailed() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+func (s *watchedStore) call(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failAt == 0 {
+		return nil
+	}
+	if s.failAt--; s.failAt > 0 {
+		return nil
+	}
+	s.failed = name
+	return fmt.Errorf("%s: %w", name, errInjected)
+}
+
+// tell reports a row's fate, also when writing it down fails.
+func (s *watchedStore) tell(what settled, write func() error) error {
+	err := s.call(what.fate)
+	if err == nil {
+		err = write()
+	}
+	s.settled <- what
+	return err
+}
+
+func (s *watchedStore) Finish(ctx context.Context, q store.QueueName, fid mogile.FID) error {
+	return s.tell(settled{queue: q, fate: "finished", fid: fid},
+		func() error { return s.Store.Finish(ctx, q, fid) })
+}
+
+func (s *watchedStore) Postpone(ctx context.Context, q store.QueueName, fid mogile.FID, delay time.Duration, failCount int) error {
+	return s.tell(settled{queue: q, fate: "postponed", fid: fid, delay: delay, failCount: failCount},
+		func() error { return s.Store.Postpone(ctx, q, fid, delay, failCount) })
+}
+
+func (s *watchedStore) Park(ctx context.Context, q store.QueueName, fid mogile.FID, failCount int) error {
+	return s.tell(settled{queue: q, fate: "parked", fid: fid, failCount: failCount},
+		func() error { return s.Store.Park(ctx, q, fid, failCount) })
+}
+
+// Lock fails for fids only: the monitor takes a lock too, whenever it likes.
+func (s *watchedStore) Lock(ctx context.Context, name string, wait time.Duration) (func(), error) {
+	if strings.HasPrefix(name, "mgfs:fid:") {
+		if err := s.call("Lock"); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.Lock(ctx, name, wait)
+}
+
+func (s *watchedStore) FileByFID(ctx context.Context, fid mogile.FID) (store.File, error) {
+	if err := s.call("FileByFID"); err != nil {
+		return store.File{}, err
+	}
+	return s.Store.FileByFID(ctx, fid)
+}
+
+func (s *watchedStore) Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error) {
+	if err := s.call("Devices"); err != nil {
+		return nil, err
+	}
+	return s.Store.Devices(ctx, fid)
+}
+
+func (s *watchedStore) Checksum(ctx context.Context, fid mogile.FID) (mogile.Checksum, error) {
+	if err := s.call("Checksum"); err != nil {
+		return mogile.Checksum{}, err
+	}
+	return s.Store.Checksum(ctx, fid)
+}
+
+func (s *watchedStore) AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
+	return s.change("AddCopy", func() error { return s.Store.AddCopy(ctx, fid, dev) })
+}
+
+func (s *watchedStore) RemoveCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
+	return s.change("RemoveCopy", func() error { return s.Store.RemoveCopy(ctx, fid, dev) })
+}
+
+func (s *watchedStore) SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error {
+	return s.change("SetChecksum", func() error { return s.Store.SetChecksum(ctx, fid, sum) })
+}
+
+func (s *watchedStore) ForgetContent(ctx context.Context, fid mogile.FID) error {
+	return s.change("ForgetContent", func() error { return s.Store.ForgetContent(ctx, fid) })
+}
+
+func (s *watchedStore) change(name string, do func() error) error {
+	if err := s.call(name); err != nil {
+		return err
+	}
+	return do()
+}

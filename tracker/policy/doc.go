@@ -1,0 +1,13 @@
+// Package policy decides whether a file has enough copies and where the next one
+// may go. Facts in, answer out.
+//
+// A file of a class with replpolicy MultipleHosts(3) has two copies: [Parse] makes
+// the text a [Policy]; the replicate job tells its Decide which devices hold the
+// copies and which devices there are, and is answered with the devices that a third
+// copy could go to. It makes that copy, adds it to the facts and asks again, until
+// the answer is [AllGood].
+//
+// What it does not do: no I/O, no clock, no chance. The lists keep the order of the
+// candidates; who asked orders them by free space. The rules are those of
+// docs/spec/jobs.md §6.
+package policy

@@ -1,0 +1,170 @@
+package tracker
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/*.session with what the server answers")
+
+// TestSessions plays the files testdata/*.session, each against a cluster of its
+// own. A line > is sent and the lines < are what must come back; a line * does
+// something behind the tracker's back (see [session.act]) and may show something in
+// lines <, too; a line # is for the reader. A request in double quotes is a Go string.
+func TestSessions(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.session")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %d sessions, %v; want some", len(files), err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".session"), func(t *testing.T) {
+			t.Parallel()
+			want, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := newCluster(t, limits{commands: 3}) // a short !jobs
+			s := &session{t: t, cluster: c, client: c.dial(t)}
+			got := s.play(string(want))
+			if *update {
+				if err := os.WriteFile(name, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("session %s (-want +got, -update accepts it):\n%s", name, diff)
+			}
+		})
+	}
+}
+
+type session struct {
+	t *testing.T
+	*cluster
+	client *client
+	out    bytes.Buffer
+}
+
+func (s *session) play(script string) []byte {
+	for line := range strings.Lines(script) {
+		if strings.HasPrefix(line, "<") {
+			continue
+		}
+		s.out.WriteString(line)
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "> "):
+			s.request(line[2:])
+		case strings.HasPrefix(line, "* "):
+			if shown := s.act(strings.Fields(line[2:])); shown != "" {
+				s.show(shown)
+			}
+		}
+	}
+	return s.out.Bytes()
+}
+
+func (s *session) request(line string) {
+	if unquoted, err := strconv.Unquote(line); err == nil {
+		line = unquoted
+	}
+	s.client.send(line + "\n")
+	for {
+		answer, ok := strings.CutSuffix(s.client.line(), "\r")
+		if !ok && !strings.HasPrefix(line, "!") {
+			s.t.Errorf("%q: the answer %q does not end in CR LF", line, answer)
+		}
+		s.show(answer)
+		if !strings.HasPrefix(line, "!") || strings.HasPrefix(line, "! ") || line == "!" || answer == "." {
+			return
+		}
+	}
+}
+
+// unsteady is what differs from run to run.
+var unsteady = []struct {
+	find *regexp.Regexp
+	put  string
+}{
+	{regexp.MustCompile(`nexttry=\d{10}`), "nexttry=TIME"},
+	{regexp.MustCompile(`(prof_\d_time)=\d+\.\d{3}`), "$1=SECONDS"},
+	{regexp.MustCompile(`^uptime \d+`), "uptime SECONDS"},
+	{regexp.MustCompile(`\b` + strconv.Itoa(os.Getpid()) + `\b`), "PID"},
+}
+
+func (s *session) show(line string) {
+	for _, u := range unsteady {
+		line = u.find.ReplaceAllString(line, u.put)
+	}
+	fmt.Fprintf(&s.out, "< %s\n", line)
+}
+
+// act does what the words say.
+func (s *session) act(words []string) string {
+	s.t.Helper()
+	ctx := s.t.Context()
+	var err error
+	switch words[0] {
+	case "put": // <url> [<content>]
+		_, err = s.node.do(ctx, http.MethodPut, words[1], strings.Join(words[2:], " "))
+	case "break", "mend": // <ip>
+		s.node.setBroken(words[1], words[0] == "break")
+	case "see": // <dev> <state> <MiB total> <MiB used>
+		s.see(mogile.DevID(s.num(words[1])), topology.DevSeen(words[2]), s.num(words[3]), s.num(words[4]))
+	case "utilization": // <dev> <percentage>
+		s.live.Observe(topology.Observations{Devices: map[mogile.DevID]topology.DeviceSeen{
+			mogile.DevID(s.num(words[1])): {State: topology.SeenWriteable, Utilization: words[2], RejectsBadMD5: "1"},
+		}})
+	case "host": // <hostid> up|down
+		s.live.Observe(topology.Observations{Hosts: map[mogile.HostID]bool{mogile.HostID(s.num(words[1])): words[2] == "up"}})
+	case "copy": // <fid> <dev>
+		err = s.store.AddCopy(ctx, mogile.FID(s.num(words[1])), mogile.DevID(s.num(words[2])))
+	case "forget": // <fid> <dev>
+		err = s.store.RemoveCopy(ctx, mogile.FID(s.num(words[1])), mogile.DevID(s.num(words[2])))
+	case "class": // <fid> <classid>
+		err = s.store.SetClass(ctx, mogile.FID(s.num(words[1])), mogile.ClassID(s.num(words[2])))
+	case "setting": // <field> <value>
+		err = s.store.SetSetting(ctx, words[1], words[2])
+	case "jobs": // <name>=<count>/<desired> ...
+		s.setJobs(words[1:])
+	case "heard": // what nodes and jobs were told since the last time
+		return s.node.took() + "; " + s.jobs.took()
+	default:
+		s.t.Fatalf("no such act: %v", words)
+	}
+	if err != nil {
+		s.t.Fatalf("%v: %v", words, err)
+	}
+	return ""
+}
+
+func (s *session) num(word string) int64 {
+	s.t.Helper()
+	n, err := strconv.ParseInt(word, 10, 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *session) setJobs(words []string) {
+	for _, w := range words {
+		name, counts, _ := strings.Cut(w, "=")
+		count, desired, _ := strings.Cut(counts, "/")
+		s.jobs.counts = append(s.jobs.counts, JobStatus{name, int(s.num(count)), int(s.num(desired))})
+	}
+}

@@ -1,0 +1,53 @@
+package sqlstore
+
+import (
+	"context"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+)
+
+// database is one opened database. The functions it is given may be run again
+// when the database asks for it (a deadlock), so they set their results and never
+// add to them.
+type database interface {
+	// read runs fn without a transaction: each statement sees what is committed,
+	// also what a write that returned before committed.
+	read(ctx context.Context, fn func(*tx) error) error
+	// snapshot is read, but all statements of fn see the same moment.
+	snapshot(ctx context.Context, fn func(*tx) error) error
+	// write runs fn as one transaction and returns nil when it is durable. An
+	// error of fn undoes it. Once fn has begun, the outcome is waited for even
+	// when ctx ends.
+	write(ctx context.Context, fn func(*tx) error) error
+	// tryLock takes the named lock against other processes, without waiting;
+	// store.ErrLocked when one of them has it. Goroutines of this store are kept
+	// apart by its gates already.
+	tryLock(ctx context.Context, name string) (unlock func() error, err error)
+	// close waits for what is under way. It is called once.
+	close() error
+}
+
+// dialect is how a kind of database says what the others say in other words.
+//
+// Statements are written in the words of MySQL, with these rules so that a text
+// can be replaced by machine: parameters are ?, the time is UNIX_TIMESTAMP(), rows
+// that may be there are inserted with INSERT IGNORE INTO, rows that are to be
+// replaced with REPLACE INTO and the primary key as the first column, and FOR
+// UPDATE stands at the end. Columns are always named: their order differs between
+// databases of different age.
+type dialect struct {
+	// translate turns a statement into the dialect's words.
+	translate func(text string) string
+	// isDup recognises the violation of a primary key or a unique index.
+	isDup func(err error) bool
+	// oneTracker: the database has one tracker process at a time, so that leases
+	// that are there when it is opened are those of a dead one.
+	oneTracker bool
+	// tables lists all tables and views of the database by name.
+	tables string
+	// schema creates the tables of schema.go.
+	schema []string
+	// keyRange is the condition under which dkey begins with prefix and sorts
+	// after the given key in the database's order; empty when all keys do.
+	keyRange func(prefix, after mogile.Key) (condition string, args []any)
+}

@@ -1,0 +1,148 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+// fileColumns are what scanFile reads. Old databases have NULLs where nobody
+// expects them.
+const fileColumns = "f.fid, f.dmid, COALESCE(f.dkey, ''), COALESCE(f.length, 0), f.classid, f.devcount"
+
+func fileDest(f *store.File) []any {
+	return []any{&f.FID, &f.Domain, &f.Key, &f.Length, &f.Class, &f.DevCount}
+}
+
+func scanFile(s scanner) (f store.File, err error) {
+	err = s.Scan(fileDest(&f)...)
+	return f, err
+}
+
+// FileByKey implements [store.Files].
+func (s *Store) FileByKey(ctx context.Context, dm mogile.DomainID, key mogile.Key) (f store.File, err error) {
+	err = s.db.read(ctx, func(t *tx) (err error) {
+		f, err = scanFile(t.row("SELECT "+fileColumns+" FROM file f WHERE f.dmid = ? AND f.dkey = ?", dm, key))
+		return err
+	})
+	return f, wrap(err, "find key %q", key)
+}
+
+// FileByFID implements [store.Files].
+func (s *Store) FileByFID(ctx context.Context, fid mogile.FID) (f store.File, err error) {
+	err = s.db.read(ctx, func(t *tx) (err error) {
+		f, err = scanFile(t.row("SELECT "+fileColumns+" FROM file f WHERE f.fid = ?", fid))
+		return err
+	})
+	return f, wrap(err, "find fid %d", fid)
+}
+
+// located is one row of Locate: the file with one of its devices.
+type located struct {
+	file store.File
+	dev  sql.Null[mogile.DevID]
+	sum  mogile.Checksum
+}
+
+func scanLocated(s scanner) (l located, err error) {
+	err = s.Scan(append(fileDest(&l.file), &l.dev, &l.sum.Type, &l.sum.Sum)...)
+	return l, err
+}
+
+// Locate implements [store.Files]. One statement sees one moment in every
+// database.
+func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) (store.File, []mogile.DevID, mogile.Checksum, error) {
+	var found []located
+	err := s.db.read(ctx, func(t *tx) (err error) {
+		found, err = list(t, scanLocated, "SELECT "+fileColumns+`, o.devid, COALESCE(c.hashtype, 0), c.checksum
+			FROM file f LEFT JOIN file_on o ON o.fid = f.fid LEFT JOIN checksum c ON c.fid = f.fid
+			WHERE f.dmid = ? AND f.dkey = ? ORDER BY o.devid`, dm, key)
+		if err == nil && len(found) == 0 {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return store.File{}, nil, mogile.Checksum{}, wrap(err, "locate key %q", key)
+	}
+	var devs []mogile.DevID
+	for _, l := range found {
+		if l.dev.Valid {
+			devs = append(devs, l.dev.V)
+		}
+	}
+	return found[0].file, devs, found[0].sum, nil
+}
+
+// Keys implements [store.Files].
+func (s *Store) Keys(ctx context.Context, dm mogile.DomainID, prefix, after mogile.Key, limit int) (keys []mogile.Key, err error) {
+	err = s.db.read(ctx, func(t *tx) (err error) {
+		condition, args := t.d.keyRange(prefix, after)
+		args = append(append([]any{dm}, args...), max(limit, 0))
+		keys, err = list(t, single[mogile.Key], "SELECT dkey FROM file WHERE dmid = ?"+condition+" ORDER BY dkey LIMIT ?", args...)
+		return err
+	})
+	return keys, wrap(err, "list keys from %q", prefix)
+}
+
+// FilesAfter implements [store.Files].
+func (s *Store) FilesAfter(ctx context.Context, fid mogile.FID, limit int) (files []store.File, err error) {
+	err = s.db.read(ctx, func(t *tx) (err error) {
+		files, err = list(t, scanFile, "SELECT "+fileColumns+" FROM file f WHERE f.fid > ? ORDER BY f.fid LIMIT ?", fid, max(limit, 0))
+		return err
+	})
+	return files, wrap(err, "list files after fid %d", fid)
+}
+
+// Delete implements [store.Files].
+func (s *Store) Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (fid mogile.FID, err error) {
+	err = s.db.write(ctx, func(t *tx) (err error) {
+		if fid, err = holder(t, dm, key); err != nil {
+			return err
+		}
+		return doom(t, fid)
+	})
+	if err != nil {
+		return 0, wrap(err, "delete key %q", key)
+	}
+	return fid, nil
+}
+
+// holder is the fid that has the key; its row stays locked.
+func holder(t *tx, dm mogile.DomainID, key mogile.Key) (fid mogile.FID, err error) {
+	err = t.row("SELECT fid FROM file WHERE dmid = ? AND dkey = ? FOR UPDATE", dm, key).Scan(&fid)
+	return fid, err
+}
+
+// doom makes a file invisible and its contents the delete job's.
+func doom(t *tx, fid mogile.FID) error {
+	if _, err := t.exec("DELETE FROM file WHERE fid = ?", fid); err != nil {
+		return err
+	}
+	return enqueue(t, store.DeleteQueue, 0, fid)
+}
+
+// Rename implements [store.Files].
+func (s *Store) Rename(ctx context.Context, dm mogile.DomainID, from, to mogile.Key) error {
+	err := s.db.write(ctx, func(t *tx) error {
+		return t.must("UPDATE file SET dkey = ? WHERE dmid = ? AND dkey = ?", to, dm, from)
+	})
+	return wrap(err, "rename key %q to %q", from, to)
+}
+
+// SetClass implements [store.Files].
+func (s *Store) SetClass(ctx context.Context, fid mogile.FID, class mogile.ClassID) error {
+	err := s.db.write(ctx, func(t *tx) error {
+		var had mogile.ClassID
+		if err := t.row("SELECT classid FROM file WHERE fid = ? FOR UPDATE", fid).Scan(&had); err != nil || had == class {
+			return err
+		}
+		if _, err := t.exec("UPDATE file SET classid = ? WHERE fid = ?", class, fid); err != nil {
+			return err
+		}
+		return replicateNow(t, fid)
+	})
+	return wrap(err, "set class of fid %d to %d", fid, class)
+}

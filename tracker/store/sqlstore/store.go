@@ -1,0 +1,47 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+var _ store.Store = (*Store)(nil)
+
+// errClosed: the store was closed before or while the call waited for its turn.
+var errClosed = errors.New("store is closed")
+
+// Store is a tracker's database.
+type Store struct {
+	db    database
+	gates *gates
+	log   *zap.Logger
+	close func() error
+}
+
+// open readies an opened database for work (takeover.go) and owns it from then on.
+func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
+	s := &Store{db: db, gates: newGates(), log: log, close: sync.OnceValue(db.close)}
+	if err := s.takeOver(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close implements [store.Store].
+func (s *Store) Close() error {
+	return wrap(s.close(), "close database")
+}
+
+// wrap says what was being done when err happened, if it did.
+func wrap(err error, doing string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(doing, args...), err)
+}

@@ -1,0 +1,243 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+// maxExplicitFID is the greatest fid a client may choose. An explicit fid moves the
+// sequence for good, so that one request for the last fid of all would end all
+// uploads; this leaves half of what a signed column holds.
+const maxExplicitFID = 1 << 62
+
+// OpenUpload implements [store.Uploads].
+func (s *Store) OpenUpload(ctx context.Context, u store.Upload) (fid mogile.FID, err error) {
+	if u.FID > maxExplicitFID {
+		return 0, fmt.Errorf("open upload: fid %d is greater than %d", u.FID, uint64(maxExplicitFID))
+	}
+	err = s.db.write(ctx, func(t *tx) (err error) {
+		if fid, err = newFID(t, u); err != nil || u.FID == 0 {
+			return err
+		}
+		next := fid
+		fid = u.FID
+		return chooseFID(t, u, next)
+	})
+	if err != nil {
+		return 0, wrap(err, "open upload of key %q", u.Key)
+	}
+	return fid, nil
+}
+
+// newFID inserts the upload under a new fid. The sequence of tempfile is the
+// authority while other trackers work beside this one. Should it lag behind what
+// is in use, it is raised, once: within one transaction nothing else is added.
+func newFID(t *tx, u store.Upload) (mogile.FID, error) {
+	u.FID = 0
+	fid, err := insertAuto(t, u)
+	if err != nil {
+		return 0, err
+	}
+	used, err := fidInUse(t, fid)
+	if err != nil || !used {
+		return fid, err
+	}
+	if _, err := t.exec("DELETE FROM tempfile WHERE fid = ?", fid); err != nil {
+		return 0, err
+	}
+	if err := raiseFIDs(t); err != nil {
+		return 0, err
+	}
+	return insertAuto(t, u)
+}
+
+// chooseFID turns the row that newFID inserted under next into one with the
+// explicit u.FID. A fid below next was given out before, or was passed over by an
+// explicit one; which of the two, no table tells once the file is gone. So it
+// counts as used: readers may have the old content of it in their caches.
+func chooseFID(t *tx, u store.Upload, next mogile.FID) error {
+	if u.FID < next {
+		return store.ErrDup
+	}
+	if used, err := fidInUse(t, u.FID); err != nil {
+		return err
+	} else if used {
+		return store.ErrDup
+	}
+	if _, err := t.exec("DELETE FROM tempfile WHERE fid = ?", next); err != nil {
+		return err
+	}
+	return insertTempfile(t, u)
+}
+
+func insertAuto(t *tx, u store.Upload) (mogile.FID, error) {
+	id, err := t.insert(`INSERT INTO tempfile (createtime, classid, dmid, dkey, devids)
+		VALUES (UNIX_TIMESTAMP(), ?, ?, ?, ?)`, u.Class, u.Domain, u.Key, joinDevIDs(u.Devices))
+	return mogile.FID(id), err
+}
+
+func insertTempfile(t *tx, u store.Upload) error {
+	_, err := t.exec(`INSERT INTO tempfile (fid, createtime, classid, dmid, dkey, devids)
+		VALUES (?, UNIX_TIMESTAMP(), ?, ?, ?, ?)`, u.FID, u.Class, u.Domain, u.Key, joinDevIDs(u.Devices))
+	return err
+}
+
+// fidInUse looks everywhere but in tempfile.
+func fidInUse(t *tx, fid mogile.FID) (bool, error) {
+	for _, table := range fidTables {
+		if used, err := t.exists("SELECT 1 FROM "+table+" WHERE fid = ? LIMIT 1", fid); err != nil || used {
+			return used, err
+		}
+	}
+	return false, nil
+}
+
+// joinDevIDs and splitDevIDs are the text form of tempfile.devids: 1,2,3. What is
+// no devid was offered to nobody, and one bad row must not stop every sweep.
+func joinDevIDs(devs []mogile.DevID) string {
+	texts := make([]string, len(devs))
+	for i, d := range devs {
+		texts[i] = d.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+func splitDevIDs(text string) (devs []mogile.DevID) {
+	for field := range strings.SplitSeq(text, ",") {
+		if d, err := mogile.ParseDevID(field); err == nil {
+			devs = append(devs, d)
+		}
+	}
+	return devs
+}
+
+const uploadColumns = "fid, createtime, classid, dmid, COALESCE(dkey, ''), COALESCE(devids, '')"
+
+func scanUpload(s scanner) (u store.Upload, err error) {
+	var devids string
+	err = s.Scan(&u.FID, &u.Created, &u.Class, &u.Domain, &u.Key, &devids)
+	u.Devices = splitDevIDs(devids)
+	return u, err
+}
+
+// Upload implements [store.Uploads].
+func (s *Store) Upload(ctx context.Context, fid mogile.FID) (u store.Upload, err error) {
+	err = s.db.read(ctx, func(t *tx) (err error) {
+		u, err = scanUpload(t.row("SELECT "+uploadColumns+" FROM tempfile WHERE fid = ?", fid))
+		return err
+	})
+	return u, wrap(err, "find upload %d", fid)
+}
+
+// CloseUpload implements [store.Uploads]. The order within the transaction decides
+// who waits for whom: the tempfile row, which picks the winner, then the row that
+// has the key.
+func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (replaced mogile.FID, err error) {
+	err = s.db.write(ctx, func(t *tx) (err error) {
+		if err = endUpload(t, c.FID); err != nil {
+			return err
+		}
+		if err = none(t, store.ErrDup, visibleFID, c.FID); err != nil {
+			return err
+		}
+		if replaced, err = replaceKey(t, c); err != nil {
+			return err
+		}
+		return publish(t, c)
+	})
+	if err != nil {
+		return 0, wrap(err, "close upload %d", c.FID)
+	}
+	return replaced, nil
+}
+
+// endUpload removes the tempfile row: whoever does has won.
+func endUpload(t *tx, fid mogile.FID) error {
+	return t.must("DELETE FROM tempfile WHERE fid = ?", fid)
+}
+
+// visibleFID finds a row when the fid is a visible file.
+const visibleFID = "SELECT 1 FROM file WHERE fid = ?"
+
+// replaceKey dooms the file that has the key, if one does, and returns its fid.
+// (The peer's REPLACE can drop a file without queueing its contents for deletion:
+// docs/spec/schema.md §7.3.)
+func replaceKey(t *tx, c store.Closing) (mogile.FID, error) {
+	fid, err := holder(t, c.Domain, c.Key)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return fid, doom(t, fid)
+}
+
+func publish(t *tx, c store.Closing) error {
+	if err := recordCopy(t, c.FID, c.Dev); err != nil {
+		return err
+	}
+	if !c.Checksum.IsZero() {
+		if err := replaceChecksum(t, c.FID, c.Checksum); err != nil {
+			return err
+		}
+	}
+	_, err := t.exec("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (?, ?, ?, ?, ?, 1)",
+		c.FID, c.Domain, c.Key, c.Length, c.Class)
+	if err != nil {
+		return err
+	}
+	return replicateNow(t, c.FID)
+}
+
+// AbandonUpload implements [store.Uploads].
+func (s *Store) AbandonUpload(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
+	err := s.db.write(ctx, func(t *tx) error { return abandon(t, fid, []mogile.DevID{dev}) })
+	return wrap(err, "abandon upload %d", fid)
+}
+
+// abandon ends an upload whose contents may be on devs. A fid that is a visible
+// file keeps its contents: peers leave such rows behind when an explicit fid was
+// refused (docs/spec/schema.md §5.6).
+func abandon(t *tx, fid mogile.FID, devs []mogile.DevID) error {
+	if err := endUpload(t, fid); err != nil {
+		return err
+	}
+	if visible, err := t.exists(visibleFID, fid); err != nil || visible {
+		return err
+	}
+	for _, dev := range devs {
+		if err := recordCopy(t, fid, dev); err != nil {
+			return err
+		}
+	}
+	return enqueue(t, store.DeleteQueue, 0, fid)
+}
+
+// SweepUploads implements [store.Uploads].
+func (s *Store) SweepUploads(ctx context.Context, age time.Duration, limit int) (swept int, err error) {
+	err = s.db.write(ctx, func(t *tx) error {
+		old, err := list(t, scanUpload, "SELECT "+uploadColumns+` FROM tempfile
+			WHERE createtime < UNIX_TIMESTAMP() - ? ORDER BY fid LIMIT ? FOR UPDATE`, seconds(age), max(limit, 0))
+		if err != nil {
+			return err
+		}
+		for _, u := range old {
+			if err := abandon(t, u.FID, u.Devices); err != nil {
+				return err
+			}
+		}
+		swept = len(old)
+		return nil
+	})
+	if err != nil {
+		return 0, wrap(err, "sweep uploads")
+	}
+	return swept, nil
+}

@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+var copyChecks = []check{
+	{"DevicesAscend", devicesAscend},
+	{"CopiesOfNoFileAreKeptToo", copiesOfNoFileAreKeptToo},
+	{"RecordingAndForgettingTwiceIsFine", recordingAndForgettingTwiceIsFine},
+	{"DevcountIsWhatTheColumnHolds", devcountIsWhatTheColumnHolds},
+	{"DevcountRestsWhenItIsSkipped", devcountRestsWhenItIsSkipped},
+	{"AChecksumIsReplaced", checksumIsReplaced},
+	{"ForgetContentRemovesChecksumAndUpload", forgetContentRemovesChecksumAndUpload},
+}
+
+func (e env) devcount(fid mogile.FID, want int) {
+	e.Helper()
+	f, err := e.s.FileByFID(e.ctx, fid)
+	e.must(err, "find fid %d", fid)
+	e.same(f.DevCount, want, "devcount of fid %d", fid)
+}
+
+func devicesAscend(e env) {
+	fid := e.put("key")
+	for _, dev := range []mogile.DevID{300, 20, 16777215} {
+		e.must(e.s.AddCopy(e.ctx, fid, dev), "add copy")
+	}
+	e.devices(fid, 1, 20, 300, 16777215)
+	e.devcount(fid, 4)
+}
+
+func copiesOfNoFileAreKeptToo(e env) {
+	e.devices(99)
+	e.must(e.s.AddCopy(e.ctx, 99, 3), "add copy")
+	e.devices(99, 3)
+	e.must(e.s.RemoveCopy(e.ctx, 99, 3), "remove copy")
+	e.devices(99)
+}
+
+func recordingAndForgettingTwiceIsFine(e env) {
+	fid := e.put("key")
+	for range 2 {
+		e.must(e.s.AddCopy(e.ctx, fid, 2), "add copy")
+		e.devices(fid, 1, 2)
+		e.devcount(fid, 2)
+	}
+	for range 2 {
+		e.must(e.s.RemoveCopy(e.ctx, fid, 1), "remove copy")
+		e.devices(fid, 2)
+		e.devcount(fid, 1)
+	}
+}
+
+func devcountIsWhatTheColumnHolds(e env) {
+	fid := e.put("key")
+	together(260, func(i int) {
+		if err := e.s.AddCopy(e.ctx, fid, mogile.DevID(i+1)); err != nil {
+			e.Errorf("add copy: got %v; want nil", err)
+		}
+	})
+	e.devcount(fid, 255)
+}
+
+func devcountRestsWhenItIsSkipped(e env) {
+	fid := e.put("key")
+	for _, c := range []struct {
+		skip string
+		dev  mogile.DevID
+		want int
+	}{{"1", 2, 1}, {"0", 3, 3}} {
+		e.must(e.s.SetSetting(e.ctx, "skip_devcount", c.skip), "set skip_devcount")
+		e.must(e.s.AddCopy(e.ctx, fid, c.dev), "add copy")
+		e.devcount(fid, c.want)
+	}
+	e.must(e.s.UnsetSetting(e.ctx, "skip_devcount"), "unset skip_devcount")
+	e.must(e.s.RemoveCopy(e.ctx, fid, 3), "remove copy")
+	e.devcount(fid, 2)
+}
+
+func checksumIsReplaced(e env) {
+	_, err := e.s.Checksum(e.ctx, 5)
+	e.wants(store.ErrNotFound, err, "find checksum")
+	for _, sum := range []mogile.Checksum{
+		{Type: mogile.HashMD5, Sum: []byte("0123456789abcdef")},
+		{Type: mogile.HashSHA1, Sum: []byte("\x00\xff\x80 123456789abcdef")},
+	} {
+		e.must(e.s.SetChecksum(e.ctx, 5, sum), "set checksum")
+		got, err := e.s.Checksum(e.ctx, 5)
+		e.must(err, "find checksum")
+		e.same(got, sum, "checksum")
+	}
+}
+
+func forgetContentRemovesChecksumAndUpload(e env) {
+	fid := e.open("key")
+	e.must(e.s.SetChecksum(e.ctx, fid, mogile.Checksum{Type: mogile.HashMD5, Sum: []byte("0123456789abcdef")}), "set checksum")
+	for range 2 {
+		e.must(e.s.ForgetContent(e.ctx, fid), "forget content")
+		_, err := e.s.Checksum(e.ctx, fid)
+		e.wants(store.ErrNotFound, err, "find checksum")
+		_, err = e.s.Upload(e.ctx, fid)
+		e.wants(store.ErrNotFound, err, "find upload")
+	}
+}
