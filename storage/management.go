@@ -56,7 +56,7 @@ func (n *Node) ServeManagement(ln net.Listener) error {
 // isTemporary tells too many descriptors from a listener that is broken.
 func isTemporary(err error) bool {
 	var ne net.Error
-	//nolint:staticcheck // Temporary is deprecated, but net/http has no other way either.
+	//lint:ignore SA1019 there is no other way to tell; net/http asks the same
 	return errors.As(err, &ne) && ne.Temporary()
 }
 
@@ -84,8 +84,8 @@ func (n *Node) answer(conn net.Conn) {
 	})
 }
 
-// hold makes Close close c and wait for its release. It closes c itself and reports false when the node is
-// closed already, or holds as many as it may.
+// hold makes Close close c and wait for its release. It closes c itself and reports
+// false when the node is closed already, or holds as many as it may.
 func (n *Node) hold(c io.Closer) bool {
 	n.mu.Lock()
 	ok := !n.closed && len(n.open) < maxManagement

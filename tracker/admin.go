@@ -92,7 +92,11 @@ func appendJobs(b []byte, jobs []JobStatus, t traffic) []byte {
 	for _, j := range jobs {
 		b = fmt.Appendf(b, "%s count %d\r\n", j.Name, j.Count)
 		b = fmt.Appendf(b, "%s desired %d\r\n", j.Name, j.Desired)
-		b = fmt.Appendf(b, "%s pids %d\r\n", j.Name, os.Getpid())
+		b = fmt.Appendf(b, "%s pids", j.Name)
+		if j.Count > 0 {
+			b = fmt.Appendf(b, " %d", os.Getpid())
+		}
+		b = append(b, "\r\n"...)
 	}
 	return b
 }

@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -109,7 +108,7 @@ func twoStoresNeverGiveTheSameFid(w *twice) {
 			mu.Unlock()
 		}
 	})
-	w.Log(fmt.Sprintf("%d fids", len(seen)))
+	w.Logf("%d fids", len(seen))
 	for _, e := range stores {
 		e.must(e.s.Close(), "close")
 	}
