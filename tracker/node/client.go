@@ -122,7 +122,11 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	if l == nil {
 		ctx, l = newLeash(ctx, r.wait)
 	}
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { l.extend(r.wait) }}
+	pooled := false
+	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		pooled = got.Reused
+		l.extend(r.wait)
+	}}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), r.method, r.url, r.body)
 	if err != nil {
 		l.drop()
@@ -145,7 +149,9 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 	l.extend(c.config.ConnTimeout + r.wait)
 	resp, err := c.http.Do(req)
 	if err != nil {
-		err = l.blame(err)
+		if err = l.blame(err); pooled && l.ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errStale, err)
+		}
 		l.drop()
 		return nil, err
 	}

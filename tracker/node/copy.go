@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -30,7 +31,24 @@ type CopyArgs struct {
 // it is, or neither when ctx is over; whether something may be left at the destination
 // is told by [ErrLeftover]. When it is nil the destination has taken all bytes
 // (docs/spec/jobs.md §4.2).
+//
+// A destination that hung up on an idle connection just as the copy began to use it is
+// tried once more. The transport can't do that for us: part of the body is gone, so the
+// source has to be asked again.
 func (c *Client) Copy(ctx context.Context, args CopyArgs) (mogile.Checksum, error) {
+	sum, err := c.copyOnce(ctx, args)
+	if !errors.Is(err, errStale) {
+		return sum, err
+	}
+	c.http.CloseIdleConnections() // the others of that node are likely no better
+	sum, again := c.copyOnce(ctx, args)
+	if again != nil && errors.Is(err, ErrLeftover) && !errors.Is(again, ErrLeftover) {
+		again = fmt.Errorf("%w; %w", again, ErrLeftover)
+	}
+	return sum, again
+}
+
+func (c *Client) copyOnce(ctx context.Context, args CopyArgs) (mogile.Checksum, error) {
 	if !args.Want.IsZero() {
 		args.Hash = args.Want.Type
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -190,5 +191,58 @@ func TestCopyThatIsCalledOffIsNobodysFault(t *testing.T) {
 		if !errors.Is(err, called) || errors.Is(err, node.ErrSource) || errors.Is(err, node.ErrDestination) {
 			t.Errorf("while waiting for the %s: got error %v; want only %v", name, err, called)
 		}
+	}
+}
+
+// hangsUp breaks the connection of the first n requests with the method.
+func hangsUp(t *testing.T, method string, n int64) func(http.ResponseWriter, *http.Request) bool {
+	var met atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != method || met.Add(1) > n {
+			return false
+		}
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return true
+		}
+		_ = conn.Close()
+		return true
+	}
+}
+
+// A node that reloads its configuration hangs up on idle connections.
+func TestCopyTriesAStaleConnectionOnceMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		hangUps int64
+		pooled  bool // a connection to the destination is in the pool
+		puts    int
+		taken   bool
+	}{
+		"pooled":       {hangUps: 1, pooled: true, puts: 2, taken: true},
+		"pooled twice": {hangUps: 2, pooled: true, puts: 2},
+		"fresh":        {hangUps: 1, puts: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from, to, client := newNode(t), newNode(t), newClient(t, node.Config{})
+			from.put(path, "hello")
+			if c.pooled {
+				if _, _, err := client.Size(t.Context(), to.URL+path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			to.hears()
+			to.answers(hangsUp(t, http.MethodPut, c.hangUps))
+			sum, err := client.Copy(t.Context(), node.CopyArgs{From: from.URL + path, To: to.URL + path, Length: 5, Hash: md5Type})
+			if puts := len(to.hears()); puts != c.puts {
+				t.Errorf("got %d PUTs; want %d", puts, c.puts)
+			}
+			switch content, _ := to.file(path); {
+			case c.taken && (err != nil || content != "hello" || !sum.Equal(md5Of("hello"))):
+				t.Errorf("got %q at the destination, %v, error %v; want it copied", content, sum, err)
+			case !c.taken && (!errors.Is(err, node.ErrDestination) || !errors.Is(err, node.ErrLeftover)):
+				t.Errorf("got error %v; want %v and %v", err, node.ErrDestination, node.ErrLeftover)
+			}
+		})
 	}
 }

@@ -19,8 +19,11 @@ const (
 
 // MakeDirs prepares the directories of the fid's path on a device, for nodes that don't
 // make them with PUT. It reports nothing: whether the directories are there shows when
-// the file is put (docs/spec/jobs.md §1.2).
+// the file is put (docs/spec/jobs.md §1.2). All of them together may take as long as one
+// wait for a node: a client waits for them, and would for each level of a dead node's.
 func (c *Client) MakeDirs(ctx context.Context, dev mogile.DevID, base string, fid mogile.FID) {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.config.NodeTimeout, ErrTimeout)
+	defer cancel()
 	path := fid.Path(dev)
 	// The device's own directory is the operator's: begin below it.
 	for i := strings.IndexByte(path[1:], '/') + 2; ; {

@@ -90,3 +90,18 @@ func TestMakeDirsForgetsWithinBounds(t *testing.T) {
 		}
 	})
 }
+
+// A client waits for the directories of its upload, and gives up after 3 s.
+func TestMakeDirsOfADeadNodeTakeOneTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := node.New(node.Config{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})})
+		begin := time.Now()
+		c.MakeDirs(t.Context(), 1, "http://node", 7)
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("got done after %v; want %v", took, 2*time.Second)
+		}
+	})
+}

@@ -27,6 +27,10 @@ var (
 	ErrTimeout = errors.New("node timed out")
 )
 
+// errStale: an exchange on a pooled connection broke off before any answer, so that it
+// may have met a node that was just hanging up.
+var errStale = errors.New("pooled connection broke")
+
 // refused is the error for an answer that is not what was asked for.
 func refused(resp *http.Response) error {
 	return fmt.Errorf("%s %s: answered %s", resp.Request.Method, resp.Request.URL, resp.Status)

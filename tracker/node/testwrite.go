@@ -82,6 +82,8 @@ func (c *Client) putText(ctx context.Context, url, text string, header http.Head
 	if header == nil {
 		header = http.Header{}
 	}
+	ctx, cancel := c.brief(ctx)
+	defer cancel()
 	header.Set("Content-Type", "application/octet-stream")
 	resp, err := c.send(ctx, request{
 		method: http.MethodPut, url: url, header: header, body: strings.NewReader(text), wait: c.config.ConnTimeout,

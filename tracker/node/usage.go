@@ -35,6 +35,8 @@ func (c *Client) Usage(ctx context.Context, base string, dev mogile.DevID) (Usag
 
 // get reads a small file; what it has beyond limit is left out.
 func (c *Client) get(ctx context.Context, url string, limit int64) ([]byte, error) {
+	ctx, cancel := c.brief(ctx)
+	defer cancel()
 	resp, err := c.send(ctx, request{method: http.MethodGet, url: url, wait: c.config.ConnTimeout})
 	if err != nil {
 		return nil, err
@@ -44,6 +46,12 @@ func (c *Client) get(ctx context.Context, url string, limit int64) ([]byte, erro
 		return nil, refused(resp)
 	}
 	return io.ReadAll(io.LimitReader(resp.Body, limit))
+}
+
+// brief bounds an exchange with the monitor as a whole: connecting and the answer. A
+// node that sends a byte now and then must not hold up the round of all others.
+func (c *Client) brief(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, 2*c.config.ConnTimeout, ErrTimeout)
 }
 
 var usageLine = regexp.MustCompile(`^(\w+)\s*:\s*(.*?)\s*$`)
