@@ -30,7 +30,12 @@ func ParseFID(s string) (FID, error) {
 // Path is where the fid lies on a device, as a URI path: /dev2/0/005/000/0005000010.fid
 // (docs/spec/storage-node.md §1.1).
 func (f FID) Path(dev DevID) string {
-	digits := f.padded()
+	// On the stack: every read of a file asks for its path.
+	var buf [len("18446744073709551615")]byte
+	digits := strconv.AppendUint(buf[:0], uint64(f), 10)
+	if missing := fidDigits - len(digits); missing > 0 {
+		digits = append(append(buf[:0], zeros[:missing]...), strconv.FormatUint(uint64(f), 10)...)
+	}
 	b := make([]byte, 0, len("/dev16777215/0/000/000/")+len(digits)+len(".fid"))
 	b = append(b, "/dev"...)
 	b = strconv.AppendUint(b, uint64(dev), 10)
@@ -43,13 +48,7 @@ func (f FID) Path(dev DevID) string {
 	return string(append(b, ".fid"...))
 }
 
-func (f FID) padded() string {
-	s := f.String()
-	if len(s) < fidDigits {
-		s = strings.Repeat("0", fidDigits-len(s)) + s
-	}
-	return s
-}
+const zeros = "0000000000"
 
 // ParsePath is the inverse of [FID.Path]. It accepts exactly what Path makes.
 func ParsePath(path string) (DevID, FID, error) {

@@ -28,19 +28,20 @@ func (s *servers) contests() []contest {
 	wrk := func(url string) func(context.Context, time.Duration) (float64, error) {
 		return func(ctx context.Context, d time.Duration) (float64, error) { return runWrk(ctx, url, d) }
 	}
+	caddy, nginx := s.running[0].Process.Pid, s.running[1].Process.Pid
 	return []contest{
 		{"GET a 30 KiB file", "requests", []rival{
-			{"mogilefs, local copy", wrk("http://" + s.edge + "/images/aqua.jpg")},
-			{"Caddy file_server", wrk("http://" + s.files + "/aqua.jpg")},
-			{"nginx static", wrk("http://" + s.nginx + "/aqua.jpg")},
+			{"mogilefs, local copy", wrk("http://" + s.edge + "/aqua.jpg"), caddy},
+			{"Caddy file_server", wrk("http://" + s.files + "/aqua.jpg"), caddy},
+			{"nginx static", wrk("http://" + s.nginx + "/aqua.jpg"), nginx},
 		}},
 		{"tracker, 16 connections", "commands", []rival{
-			{"get_paths noverify=1", s.say("get_paths domain=images&key=aqua.jpg&noverify=1")},
-			{"noop", s.say("noop")},
+			{"get_paths noverify=1", s.say("get_paths domain=images&key=aqua.jpg&noverify=1"), caddy},
+			{"noop", s.say("noop"), caddy},
 		}},
 		{"durable upload of 4 KiB, 64 at a time", "files", []rival{
-			{"mogilefs, one copy", s.uploads},
-			{"bare files: write, sync, rename, sync directory", s.bareFiles},
+			{"mogilefs, one copy", s.uploads, caddy},
+			{"bare files: write, sync, rename, sync directory", s.bareFiles, 0},
 		}},
 	}
 }
@@ -117,7 +118,7 @@ func (s *servers) uploads(ctx context.Context, d time.Duration) (float64, error)
 	defer via.CloseIdleConnections()
 	run := time.Now().UnixNano()
 	return together(ctx, uploaders, d, func(ctx context.Context, w, i int) error {
-		return put(ctx, via, fmt.Sprintf("http://%s/images/%d/%d/%d.jpg", s.edge, run, w, i), body)
+		return put(ctx, via, fmt.Sprintf("http://%s/%d/%d/%d.jpg", s.edge, run, w, i), body)
 	})
 }
 

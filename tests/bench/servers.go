@@ -96,11 +96,9 @@ http://%[3]s {
 	mogilefs_storage node1
 }
 http://%[5]s {
-	handle_path /images/* {
-		mogilefs images {
-			methods GET PUT DELETE
-			class single
-		}
+	mogilefs images {
+		methods GET PUT DELETE
+		class single
 	}
 }
 http://%[6]s {
@@ -156,7 +154,7 @@ func (s *servers) upload(ctx context.Context, picture []byte) error {
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
-		err := put(ctx, http.DefaultTransport, "http://"+s.edge+"/images/aqua.jpg", picture)
+		err := put(ctx, http.DefaultTransport, "http://"+s.edge+"/aqua.jpg", picture)
 		if err == nil {
 			return nil
 		}
