@@ -254,7 +254,7 @@ func (c *crew) settle(ctx context.Context, out outcome, items ...store.Item) {
 func (c *crew) settleOne(ctx context.Context, out outcome, item store.Item) error {
 	switch out.fate {
 	case finished:
-		return c.store.Finish(ctx, c.queue, item.FID)
+		return c.store.Finish(ctx, c.queue, item)
 	case postponed:
 		return c.store.Postpone(ctx, c.queue, item.FID, out.delay, item.FailCount+1)
 	case parked:

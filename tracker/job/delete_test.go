@@ -19,7 +19,7 @@ func (r *rig) doomed(devs ...mogile.DevID) mogile.FID {
 		r.extraCopy(fid, dev)
 	}
 	must(r.store.Delete(r.t.Context(), r.domain, "doomed"))(r.t)
-	r.check(r.store.Store.Finish(r.t.Context(), store.ReplicateQueue, fid))
+	r.check(r.store.Store.Finish(r.t.Context(), store.ReplicateQueue, store.Item{FID: fid}))
 	return fid
 }
 
@@ -119,7 +119,7 @@ func TestDeleteLeavesCopiesOnUnknownDevices(t *testing.T) {
 	r.check(r.store.Store.AddCopy(t.Context(), fid, 77))
 	other := r.upload("other", 1, mogile.Checksum{})
 	must(r.store.Delete(t.Context(), r.domain, "other"))(t)
-	r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, other))
+	r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, store.Item{FID: other}))
 	r.hire(job.Config{Workers: map[job.Name]int{job.Delete: 1}})
 	r.start()
 	if got := r.becomes(store.DeleteQueue, "finished"); got.fid != other {

@@ -41,7 +41,7 @@ func TestReplicateFinishesWhatNeedsNothing(t *testing.T) {
 		"enough copies": func(r *rig, fid mogile.FID) { r.extraCopy(fid, 2) },
 		"file is gone": func(r *rig, fid mogile.FID) {
 			must(r.store.Delete(r.t.Context(), r.domain, "a"))(r.t)
-			r.check(r.store.Store.Finish(r.t.Context(), store.DeleteQueue, fid))
+			r.check(r.store.Store.Finish(r.t.Context(), store.DeleteQueue, store.Item{FID: fid}))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -314,7 +314,7 @@ func TestReplicateHandsCopiesOfAVanishedFileToDelete(t *testing.T) {
 		if req.Method == http.MethodPut {
 			_, err := r.store.Delete(context.WithoutCancel(req.Context()), r.domain, "a")
 			if err == nil {
-				err = r.store.Store.Finish(context.WithoutCancel(req.Context()), store.DeleteQueue, fid)
+				err = r.store.Store.Finish(context.WithoutCancel(req.Context()), store.DeleteQueue, store.Item{FID: fid})
 			}
 			if err != nil {
 				t.Error(err)
@@ -346,6 +346,27 @@ func TestReplicateNoticesAClassChangeWhileItWorks(t *testing.T) {
 	}
 	r.hosts[1].behaves(change)
 	r.start()
+	r.becomes(store.ReplicateQueue, "finished")
+	r.wantCopies(fid, 1, 2, 3)
+}
+
+// One that comes after the last look at the file, but before the row goes, is not lost
+// with the row.
+func TestAClassChangeOutlivesTheRowInHand(t *testing.T) {
+	r := newRig(t, twice, one, two, three)
+	thrice := must(r.store.CreateClass(t.Context(), mogile.Class{Domain: r.domain, Name: "thrice", MinDevCount: 3}))(t)
+	r.check(r.live.Reload(t.Context()))
+	fid := r.upload("a", 1, mogile.Checksum{})
+	var once sync.Once
+	r.store.beforeFinish = func() {
+		once.Do(func() {
+			if err := r.store.SetClass(context.WithoutCancel(t.Context()), fid, thrice); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	r.start()
+	r.becomes(store.ReplicateQueue, "finished")
 	r.becomes(store.ReplicateQueue, "finished")
 	r.wantCopies(fid, 1, 2, 3)
 }

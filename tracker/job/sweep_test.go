@@ -47,7 +47,7 @@ func TestReplicateSurvivesAFailureAtAnyCall(t *testing.T) {
 	errorSweep(t, store.ReplicateQueue, func(t *testing.T) (*rig, mogile.FID) {
 		r := newRig(t, twiceMD5, one, two)
 		fid := r.upload("a", 1, mogile.Checksum{})
-		r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, fid))
+		r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, store.Item{FID: fid}))
 		return r, fid
 	}, func(r *rig, fid mogile.FID) {
 		r.wantCopies(fid, 1, 2)
@@ -62,7 +62,7 @@ func TestDeleteSurvivesAFailureAtAnyCall(t *testing.T) {
 	errorSweep(t, store.DeleteQueue, func(t *testing.T) (*rig, mogile.FID) {
 		r := newRig(t, twice, one, two)
 		fid := r.doomed(1, 2)
-		r.check(r.store.Store.Finish(t.Context(), store.DeleteQueue, fid))
+		r.check(r.store.Store.Finish(t.Context(), store.DeleteQueue, store.Item{FID: fid}))
 		return r, fid
 	}, func(r *rig, fid mogile.FID) {
 		r.wantCopies(fid)

@@ -38,6 +38,8 @@ type watchedStore struct {
 	swept    func() (int, error) // what the first sweep does, or nil
 	sweepAge time.Duration       // what that sweep was asked for
 	sweeps   sync.Once
+
+	beforeFinish func() // or nil
 }
 
 func (s *watchedStore) SweepUploads(ctx context.Context, age time.Duration, limit int) (n int, err error) {
@@ -96,9 +98,13 @@ func (s *watchedStore) tell(what settled, write func() error) error {
 	return err
 }
 
-func (s *watchedStore) Finish(ctx context.Context, q store.QueueName, fid mogile.FID) error {
-	return s.tell(settled{queue: q, fate: "finished", fid: fid},
-		func() error { return s.Store.Finish(ctx, q, fid) })
+func (s *watchedStore) Finish(ctx context.Context, q store.QueueName, item store.Item) error {
+	return s.tell(settled{queue: q, fate: "finished", fid: item.FID}, func() error {
+		if s.beforeFinish != nil {
+			s.beforeFinish()
+		}
+		return s.Store.Finish(ctx, q, item)
+	})
 }
 
 func (s *watchedStore) Postpone(ctx context.Context, q store.QueueName, fid mogile.FID, delay time.Duration, failCount int) error {

@@ -55,7 +55,8 @@ type Files interface {
 	// file has the key to. Renaming a key to itself succeeds.
 	Rename(ctx context.Context, dm mogile.DomainID, from, to mogile.Key) error
 	// SetClass changes the class of a fid and queues its replication, in one
-	// transaction. The same class again changes nothing. ErrNotFound: no such file.
+	// transaction; a row that waits, is claimed or parked, is due at once as if it
+	// were new. The same class again changes nothing. ErrNotFound: no such file.
 	SetClass(ctx context.Context, fid mogile.FID, class mogile.ClassID) error
 }
 
@@ -143,6 +144,9 @@ type Item struct {
 	FailCount int
 	// From is the preferred source of a replication, or 0.
 	From mogile.DevID
+	// Until is when the claim runs out, in database unix time; 0 when the row was
+	// not claimed.
+	Until int64
 }
 
 // Queue is the work to be done. A row outlives every crash until Finish.
@@ -154,8 +158,10 @@ type Queue interface {
 	// makes them due again after lease, should the caller never finish them. No
 	// other caller gets them before. None is not an error.
 	Claim(ctx context.Context, q QueueName, limit int, lease time.Duration) ([]Item, error)
-	// Finish removes a row. Removing it twice is not an error.
-	Finish(ctx context.Context, q QueueName, fid mogile.FID) error
+	// Finish removes the row of an item, unless the row was queued anew (SetClass)
+	// or claimed again since the item's claim. An item that was not claimed loses
+	// its row whatever that says. Removing it twice is not an error.
+	Finish(ctx context.Context, q QueueName, item Item) error
 	// Postpone makes a row due after delay and sets its failcount (clamped to
 	// what the column holds).
 	Postpone(ctx context.Context, q QueueName, fid mogile.FID, delay time.Duration, failCount int) error

@@ -142,7 +142,7 @@ func (s *Store) SetClass(ctx context.Context, fid mogile.FID, class mogile.Class
 		if _, err := t.exec("UPDATE file SET classid = ? WHERE fid = ?", class, fid); err != nil {
 			return err
 		}
-		return replicateNow(t, fid)
+		return replicateAnew(t, fid)
 	})
 	return wrap(err, "set class of fid %d to %d", fid, class)
 }

@@ -70,6 +70,14 @@ func replicateNow(t *tx, fid mogile.FID) error {
 	return err
 }
 
+// replicateAnew queues what has to be looked at from the start. (The peer leaves a row
+// that is there as it is: a worker that has it in hand then removes it, and the change
+// is forgotten.)
+func replicateAnew(t *tx, fid mogile.FID) error {
+	_, err := t.exec("REPLACE INTO file_to_replicate (fid, nexttry) VALUES (?, 0)", fid)
+	return err
+}
+
 // Claim implements [store.Queue].
 func (s *Store) Claim(ctx context.Context, q store.QueueName, limit int, lease time.Duration) (items []store.Item, err error) {
 	from, _, err := fromOf(q)
@@ -82,9 +90,13 @@ func (s *Store) Claim(ctx context.Context, q store.QueueName, limit int, lease t
 		if err != nil {
 			return err
 		}
-		for _, item := range items {
-			_, err := t.exec("UPDATE "+string(q)+" SET nexttry = UNIX_TIMESTAMP() + ? WHERE fid = ?", seconds(lease), item.FID)
-			if err != nil {
+		var until int64
+		if err := t.row("SELECT UNIX_TIMESTAMP() + ?", seconds(lease)).Scan(&until); err != nil {
+			return err
+		}
+		for i := range items {
+			items[i].Until = until
+			if _, err := t.exec("UPDATE "+string(q)+" SET nexttry = ? WHERE fid = ?", until, items[i].FID); err != nil {
 				return err
 			}
 		}
@@ -102,12 +114,12 @@ func scanItem(s scanner) (i store.Item, err error) {
 }
 
 // Finish implements [store.Queue].
-func (s *Store) Finish(ctx context.Context, q store.QueueName, fid mogile.FID) error {
+func (s *Store) Finish(ctx context.Context, q store.QueueName, item store.Item) error {
 	err := s.onQueue(ctx, q, func(t *tx) error {
-		_, err := t.exec("DELETE FROM "+string(q)+" WHERE fid = ?", fid)
+		_, err := t.exec("DELETE FROM "+string(q)+" WHERE fid = ? AND ? IN (0, nexttry)", item.FID, item.Until)
 		return err
 	})
-	return wrap(err, "finish fid %d in %s", fid, q)
+	return wrap(err, "finish fid %d in %s", item.FID, q)
 }
 
 // Postpone implements [store.Queue].

@@ -41,7 +41,7 @@ func calls(ctx context.Context, s store.Store) map[string]func() error {
 		"SweepUploads":    func() error { _, err := s.SweepUploads(ctx, olderThanTheFuture, 9); return err },
 		"Enqueue":         func() error { return s.Enqueue(ctx, q, 0, 1) },
 		"Claim":           func() error { _, err := s.Claim(ctx, q, 1, 0); return err },
-		"Finish":          func() error { return s.Finish(ctx, q, 1) },
+		"Finish":          func() error { return s.Finish(ctx, q, store.Item{FID: 1}) },
 		"Postpone":        func() error { return s.Postpone(ctx, q, 1, 0, 0) },
 		"Park":            func() error { return s.Park(ctx, q, 1, 0) },
 		"Queued":          func() error { _, err := s.Queued(ctx, q, 1); return err },

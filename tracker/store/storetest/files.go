@@ -22,6 +22,7 @@ var fileChecks = []check{
 	{"RenameKeepsTheFid", renameKeepsTheFid},
 	{"RenameNeverOverwrites", renameNeverOverwrites},
 	{"SetClassQueuesReplication", setClassQueuesReplication},
+	{"SetClassOutlivesAClaim", setClassOutlivesAClaim},
 	{"KeysMayBeOddAndLong", keysMayBeOddAndLong},
 }
 
@@ -194,7 +195,7 @@ func renameNeverOverwrites(e env) {
 
 func setClassQueuesReplication(e env) {
 	fid := e.put("key")
-	e.must(e.s.Finish(e.ctx, store.ReplicateQueue, fid), "finish first replication")
+	e.must(e.s.Finish(e.ctx, store.ReplicateQueue, store.Item{FID: fid}), "finish first replication")
 	e.must(e.s.SetClass(e.ctx, fid, 0), "set the same class")
 	e.queued(store.ReplicateQueue, fid, false)
 	e.must(e.s.SetClass(e.ctx, fid, 4), "set class")
@@ -204,6 +205,19 @@ func setClassQueuesReplication(e env) {
 	row, err := e.s.Queued(e.ctx, store.ReplicateQueue, fid)
 	e.must(err, "find row")
 	e.same(row.NextTry, int64(0), "nexttry")
+}
+
+// Whoever has the row in hand may have read the old class.
+func setClassOutlivesAClaim(e env) {
+	fid := e.put("key")
+	claimed := e.claim(store.ReplicateQueue, 1, time.Hour, fid)[0]
+	e.must(e.s.Postpone(e.ctx, store.ReplicateQueue, fid, time.Hour, 7), "postpone")
+	e.must(e.s.SetClass(e.ctx, fid, 4), "set class")
+	e.must(e.s.Finish(e.ctx, store.ReplicateQueue, claimed), "finish what was claimed before")
+	e.same(e.row(store.ReplicateQueue, fid), store.QueueRow{FID: fid}, "row")
+	e.must(e.s.Park(e.ctx, store.ReplicateQueue, fid, 9), "park")
+	e.must(e.s.SetClass(e.ctx, fid, 5), "set another class")
+	e.same(e.row(store.ReplicateQueue, fid), store.QueueRow{FID: fid}, "row that was parked")
 }
 
 func keysMayBeOddAndLong(e env) {

@@ -67,8 +67,8 @@ func fidsAreNotReusedAfterAReopen(w *twice) {
 	for range 3 {
 		_, err := e.s.Delete(e.ctx, dm, "key")
 		e.must(err, "delete")
-		e.must(e.s.Finish(e.ctx, store.DeleteQueue, last), "finish deletion")
-		e.must(e.s.Finish(e.ctx, store.ReplicateQueue, last), "finish replication")
+		e.must(e.s.Finish(e.ctx, store.DeleteQueue, store.Item{FID: last}), "finish deletion")
+		e.must(e.s.Finish(e.ctx, store.ReplicateQueue, store.Item{FID: last}), "finish replication")
 		e.must(e.s.RemoveCopy(e.ctx, last, 1), "remove copy")
 		e = w.reopen(e)
 		fid := e.put("key")

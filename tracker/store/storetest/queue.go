@@ -16,6 +16,7 @@ var queueChecks = []check{
 	{"ClaimTakesOnlyWhatIsDue", forQueues(claimTakesOnlyWhatIsDue)},
 	{"AClaimIsALease", forQueues(claimIsALease)},
 	{"FinishRemovesTheRow", forQueues(finishRemovesTheRow)},
+	{"FinishLeavesARowThatIsNotTheOneClaimed", forQueues(finishLeavesARowThatIsNotTheOneClaimed)},
 	{"PostponeSetsDelayAndFailcount", forQueues(postponeSetsDelayAndFailcount)},
 	{"ParkedRowsAreNeverDue", forQueues(parkedRowsAreNeverDue)},
 	{"NextDueTellsHowLong", forQueues(nextDueTellsHowLong)},
@@ -86,7 +87,8 @@ func claimTakesTheLongestDueFirst(e env, q store.QueueName) {
 	e.enqueue(q, -2*time.Hour, 3)
 	e.must(e.s.Postpone(e.ctx, q, 3, -2*time.Hour, 5), "postpone")
 	items := e.claim(q, 2, time.Hour, 2, 3)
-	e.same(items, []store.Item{{FID: 2}, {FID: 3, FailCount: 5}}, "items")
+	until := e.row(q, 2).NextTry
+	e.same(items, []store.Item{{FID: 2, Until: until}, {FID: 3, FailCount: 5, Until: until}}, "items")
 	e.claim(q, 2, time.Hour, 1)
 	e.claim(q, 2, time.Hour)
 }
@@ -112,10 +114,20 @@ func claimIsALease(e env, q store.QueueName) {
 func finishRemovesTheRow(e env, q store.QueueName) {
 	e.enqueue(q, 0, 1, 2)
 	for range 2 {
-		e.must(e.s.Finish(e.ctx, q, 1), "finish")
+		e.must(e.s.Finish(e.ctx, q, store.Item{FID: 1}), "finish")
 		e.queued(q, 1, false)
 	}
 	e.claim(q, 10, time.Hour, 2)
+}
+
+func finishLeavesARowThatIsNotTheOneClaimed(e env, q store.QueueName) {
+	e.enqueue(q, 0, 1)
+	first := e.claim(q, 10, -time.Second, 1)[0] // a lease that is over at once
+	second := e.claim(q, 10, time.Hour, 1)[0]
+	e.must(e.s.Finish(e.ctx, q, first), "finish the first claim")
+	e.same(e.row(q, 1).NextTry, second.Until, "nexttry")
+	e.must(e.s.Finish(e.ctx, q, second), "finish the second claim")
+	e.queued(q, 1, false)
 }
 
 func postponeSetsDelayAndFailcount(e env, q store.QueueName) {
@@ -169,7 +181,7 @@ func nextDueTellsHowLong(e env, q store.QueueName) {
 func queuesAreApart(e env) {
 	e.enqueue(store.ReplicateQueue, 0, 1)
 	e.claim(store.DeleteQueue, 10, time.Hour)
-	e.must(e.s.Finish(e.ctx, store.DeleteQueue, 1), "finish in the other queue")
+	e.must(e.s.Finish(e.ctx, store.DeleteQueue, store.Item{FID: 1}), "finish in the other queue")
 	e.claim(store.ReplicateQueue, 10, time.Hour, 1)
 }
 
@@ -179,7 +191,7 @@ func unknownQueueIsAnError(e env) {
 	_, queued := e.s.Queued(e.ctx, q, 1)
 	_, due := e.s.NextDue(e.ctx, q)
 	for _, err := range []error{
-		claim, queued, due, e.s.Enqueue(e.ctx, q, 0, 1), e.s.Finish(e.ctx, q, 1),
+		claim, queued, due, e.s.Enqueue(e.ctx, q, 0, 1), e.s.Finish(e.ctx, q, store.Item{FID: 1}),
 		e.s.Postpone(e.ctx, q, 1, 0, 0), e.s.Park(e.ctx, q, 1, 0),
 	} {
 		if err == nil || errors.Is(err, store.ErrNotFound) {
