@@ -123,7 +123,8 @@ func New(config Config) *Jobs {
 	return j
 }
 
-// Start begins all work. The queues are left alone until [Jobs.Ready].
+// Start begins all work. The queues are left alone until all devices were seen, or had
+// their time.
 func (j *Jobs) Start() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -134,13 +135,13 @@ func (j *Jobs) Start() {
 	j.wg.Go(func() { j.monitor.run(j.ctx) })
 	for _, c := range j.crews {
 		j.employLocked(c)
-		j.wg.Go(func() { j.afterReady(c.run) })
+		j.wg.Go(func() { j.afterAllSeen(c.run) })
 	}
-	j.wg.Go(func() { j.afterReady(j.sweep.run) })
+	j.wg.Go(func() { j.afterAllSeen(j.sweep.run) })
 }
 
-func (j *Jobs) afterReady(run func(context.Context)) {
-	if j.Ready(j.ctx) == nil {
+func (j *Jobs) afterAllSeen(run func(context.Context)) {
+	if j.allSeen(j.ctx) == nil {
 		run(j.ctx)
 	}
 }
@@ -170,10 +171,19 @@ func (j *Jobs) Wake(q store.QueueName) {
 // their call.
 func (j *Jobs) Refresh(ctx context.Context) error { return j.monitor.refresh(ctx) }
 
-// Ready waits until what is known of the devices can be relied on: a first round is
-// over, and each monitored device was seen in order or had 10 seconds since the start
-// to appear. So it never waits longer than that and a round, and later not at all.
-func (j *Jobs) Ready(ctx context.Context) error { return j.monitor.ready(ctx) }
+// Ready waits until clients can be answered: a first round is over, and there is a device
+// for new files, or each monitored device was seen in order or had 10 seconds since the
+// start to appear. So it never waits longer than that and a round, later not at all, and
+// one dead disk keeps nobody waiting.
+func (j *Jobs) Ready(ctx context.Context) error {
+	return j.monitor.wait(ctx, func() bool { return j.monitor.usable })
+}
+
+// allSeen is Ready for the workers of the queues, which have time: they wait for every
+// device, so that none decides by the half of the cluster that was seen first.
+func (j *Jobs) allSeen(ctx context.Context) error {
+	return j.monitor.wait(ctx, func() bool { return j.monitor.settled })
+}
 
 // Status is a job's name and workers.
 type Status struct {

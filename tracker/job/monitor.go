@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,7 +56,8 @@ type monitor struct {
 	noUsage           map[mogile.DevID]bool  // reported as not telling its size
 
 	mu      sync.Mutex    // guards what follows
-	settled bool          // see Jobs.Ready
+	usable  bool          // see Jobs.Ready
+	settled bool          // see Jobs.allSeen
 	ended   chan struct{} // closed and replaced after each round
 	next    *visit        // the one that has not begun yet, or nil
 	over    bool          // run has returned
@@ -160,15 +162,16 @@ func (m *monitor) refresh(ctx context.Context) error {
 	}
 }
 
-func (m *monitor) ready(ctx context.Context) error {
+// wait returns when a round has ended after which enough is so; enough is asked under mu.
+func (m *monitor) wait(ctx context.Context, enough func() bool) error {
 	for {
 		m.mu.Lock()
-		settled, over, ended := m.settled, m.over, m.ended
+		done, over, ended := enough(), m.over, m.ended
 		m.mu.Unlock()
 		switch {
 		case over:
 			return fmt.Errorf("wait for the monitor: %w", errClosed)
-		case settled:
+		case done:
 			return nil
 		}
 		select {
@@ -221,6 +224,11 @@ func (m *monitor) roundWhenDue(ctx context.Context, now bool) {
 	m.announce(!eager)
 }
 
+// takesFiles reports whether there is a device for a new file.
+func (m *monitor) takesFiles() bool {
+	return slices.ContainsFunc(m.live.Snapshot().Devices(), topology.Device.TakesNewFiles)
+}
+
 // missesDevices reports whether a monitored device was not seen in order.
 func (m *monitor) missesDevices() bool {
 	for _, d := range m.live.Snapshot().Devices() {
@@ -232,9 +240,10 @@ func (m *monitor) missesDevices() bool {
 }
 
 func (m *monitor) announce(settled bool) {
+	usable := settled || m.takesFiles()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.settled = settled
+	m.usable, m.settled = usable, settled
 	close(m.ended)
 	m.ended = make(chan struct{})
 }

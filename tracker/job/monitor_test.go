@@ -369,23 +369,62 @@ func TestTheRestOfACondemnedHostIsSkipped(t *testing.T) {
 
 // A storage node in this process listens a moment after the tracker has started.
 func TestReadyWaitsForANodeThatIsAboutToStart(t *testing.T) {
-	watch(t, func(_ *idleStore, d *devices) { d.usage[21] = refusing }, func(t *testing.T, w *watched) {
+	watch(t, func(_ *idleStore, d *devices) {
+		for _, dev := range all {
+			d.usage[dev] = refusing
+		}
+	}, func(t *testing.T, w *watched) {
 		begin := time.Now()
 		pass(time.Second)
 		w.devices.behaves(21, nil)
 		if err := w.jobs.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begin); took > 1200*time.Millisecond {
+		if took := time.Since(begin); took < time.Second || took > 1200*time.Millisecond {
 			t.Errorf("got ready after %v; want soon after the node was, at 1s", took)
 		}
-		w.wantSeen(t, allWriteable)
+		w.wantSeen(t, "11:unreachable(host down) 12:unreachable(host down) 21:writeable ")
 	})
 }
 
-func TestReadyDoesNotWaitLongForANodeThatIsDown(t *testing.T) {
+var all = []mogile.DevID{11, 12, 21}
+
+func TestReadyDoesNotWaitForOneNodeOfSeveral(t *testing.T) {
+	for name, c := range map[string]struct {
+		behave func(context.Context) error
+		most   time.Duration
+	}{"refusing": {refusing, 0}, "silent": {silent, 2 * time.Second}} {
+		watch(t, func(_ *idleStore, d *devices) { d.usage[21] = c.behave }, func(t *testing.T, w *watched) {
+			begin := time.Now()
+			if err := w.jobs.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); took > c.most {
+				t.Errorf("%s: got ready after %v; want %v, which is one round", name, took, c.most)
+			}
+			pass(9*time.Second - c.most)
+			w.store.change(func(s *idleStore) {
+				if s.claims != 0 {
+					t.Errorf("%s: got %d claims while a device may still appear; want none", name, s.claims)
+				}
+			})
+			pass(4 * time.Second)
+			w.store.change(func(s *idleStore) {
+				if s.claims == 0 {
+					t.Errorf("%s: got no claims 13s after the start; want the queues looked at", name)
+				}
+			})
+		})
+	}
+}
+
+func TestReadyDoesNotWaitLongForNodesThatAreDown(t *testing.T) {
 	for name, behave := range map[string]func(context.Context) error{"refusing": refusing, "silent": silent} {
-		watch(t, func(_ *idleStore, d *devices) { d.usage[21] = behave }, func(t *testing.T, w *watched) {
+		watch(t, func(_ *idleStore, d *devices) {
+			for _, dev := range all {
+				d.usage[dev] = behave
+			}
+		}, func(t *testing.T, w *watched) {
 			begin := time.Now()
 			if err := w.jobs.Ready(t.Context()); err != nil {
 				t.Fatal(err)
