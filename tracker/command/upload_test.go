@@ -3,6 +3,7 @@ package command_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -275,4 +276,29 @@ func TestAbandonHasTheCopyDeleted(t *testing.T) {
 	a := closing(c.open("k", 1), "")
 	must(t, c.Close(ctx, a))
 	c.heard("wake file_to_delete2")
+}
+
+// A file without a class would never be replicated.
+func TestAnUploadOutlivesItsClass(t *testing.T) {
+	c := newCluster(t, nil)
+	o, err := c.Open(t.Context(), command.OpenArgs{Domain: "images", Class: "md5", Local: true})
+	must(t, err)
+	c.runs("delete_class domain=images&class=md5", "OK domain=images&class=md5")
+	must(t, c.Close(t.Context(), closing(o, "k")))
+	c.runs("file_info domain=images&key=k", fmt.Sprintf("OK fid=%d&domain=images&class=default&key=k&length=5&devcount=1", o.FID))
+}
+
+func TestAClassThatIsNotKnownYetIsLookedUp(t *testing.T) {
+	c := newCluster(t, nil)
+	class := mogile.Class{Domain: 1, Name: "thumb", MinDevCount: 1} // through another tracker
+	id, err := c.store.CreateClass(t.Context(), class)
+	must(t, err)
+	fid, err := c.store.OpenUpload(t.Context(), store.Upload{Domain: 1, Class: id, Devices: []mogile.DevID{1}})
+	must(t, err)
+	must(t, c.Close(t.Context(), command.CloseArgs{Domain: "images", Key: "k", FID: fid, Dev: 1, Size: 5, Stored: true}))
+	f, err := c.store.FileByFID(t.Context(), fid)
+	must(t, err)
+	if f.Class != id {
+		t.Errorf("got class %d; want %d", f.Class, id)
+	}
 }
