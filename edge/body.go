@@ -18,9 +18,10 @@ import (
 // another destination; so can a larger one as long as no more was read.
 type body struct {
 	src     io.Reader
-	size    int64  // -1 when the client does not say
-	limit   int64  // 0 is none
-	md5     []byte // of the client's Content-MD5; nil when there is none
+	header  http.Header // of the answer; see refuseUnread
+	size    int64       // -1 when the client does not say
+	limit   int64       // 0 is none
+	md5     []byte      // of the client's Content-MD5; nil when there is none
 	buffers *buffers
 
 	class  mogile.HashType
@@ -50,6 +51,16 @@ func contentMD5(h http.Header) ([]byte, error) {
 		return nil, fmt.Errorf("content-md5 %q: want %d bytes in base64", v, md5.Size)
 	}
 	return sum, nil
+}
+
+// refuseUnread makes an answer that comes before the body was read end the connection,
+// for a client that waits for 100 (Continue). Otherwise net/http first reads what is
+// left of the body, which such a client never sends when it is refused: it knows one
+// only as long as no handler above us wrapped the body, and Caddy wraps every body.
+func refuseUnread(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // hash says what digests are wanted: the class's, and MD5, which nodes know; none but
@@ -156,6 +167,9 @@ func give(dst io.Writer, p []byte) error {
 
 // read reads from the client.
 func (b *body) read(p []byte) (int, error) {
+	if b.passed == 0 {
+		b.header.Del("Connection") // it gets its 100 (Continue) now
+	}
 	n, err := b.src.Read(p)
 	b.passed += int64(n)
 	if b.limit > 0 && b.passed > b.limit {
@@ -167,10 +181,18 @@ func (b *body) read(p []byte) (int, error) {
 	switch {
 	case err == io.EOF:
 		b.ended = true
+	case isTooLarge(err):
+		return 0, fmt.Errorf("read upload: %w: %w", ErrTooLarge, err)
 	case err != nil:
 		return 0, fmt.Errorf("read upload: %w: %w: %w", ErrBadRequest, errBody, err)
 	}
 	return n, nil
+}
+
+// isTooLarge recognises a limit that a handler above us put on the body.
+func isTooLarge(err error) bool {
+	var limit *http.MaxBytesError
+	return errors.As(err, &limit)
 }
 
 func (b *body) release() {

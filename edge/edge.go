@@ -152,6 +152,7 @@ func (q Request) field() zap.Field {
 // [http.ErrAbortHandler], which closes the connection (or resets the stream), so
 // that no client takes a part for the whole and no error page is written into it.
 func (e *Edge) Serve(w http.ResponseWriter, r *http.Request, req Request) error {
+	refuseUnread(w, r)
 	if err := req.Key.Validate(); err != nil {
 		return badRequest("%w", err)
 	}

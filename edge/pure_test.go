@@ -76,10 +76,11 @@ func ours(r *http.Request, c current, length int64) (status int, part string) {
 }
 
 // expected is what net/http answered, but for a malformed Range, to which it says 416
-// without a Content-Range and we send the whole file, as RFC 9110 §14.2 permits.
+// without a Content-Range and we send the whole file, as RFC 9110 §14.2 permits; and
+// for the last bytes of an empty file, which it says to end before they begin.
 func expected(w *httptest.ResponseRecorder) (status int, part string) {
 	part = w.Header().Get("Content-Range")
-	if w.Code == http.StatusRequestedRangeNotSatisfiable && part == "" {
+	if w.Code == http.StatusRequestedRangeNotSatisfiable && part == "" || part == "bytes 0--1/0" {
 		return http.StatusOK, ""
 	}
 	return w.Code, part

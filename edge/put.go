@@ -22,7 +22,7 @@ import (
 // the tracker's sweep of old uploads) removes. After a failure in 4 the new content
 // may or may not be visible, so 5 is done all the same.
 func (e *Edge) put(w http.ResponseWriter, r *http.Request, req Request) *Error {
-	b, fault := e.newBody(r, req)
+	b, fault := e.newBody(w, r, req)
 	if fault != nil {
 		return fault
 	}
@@ -42,7 +42,7 @@ func (e *Edge) put(w http.ResponseWriter, r *http.Request, req Request) *Error {
 }
 
 // newBody checks what a PUT's header promises.
-func (e *Edge) newBody(r *http.Request, req Request) (*body, *Error) {
+func (e *Edge) newBody(w http.ResponseWriter, r *http.Request, req Request) (*body, *Error) {
 	if slices.ContainsFunc(strings.Split(string(req.Key), "/"), isDots) {
 		return nil, badRequest("key %q has a . or .. segment", string(req.Key))
 	}
@@ -53,7 +53,7 @@ func (e *Edge) newBody(r *http.Request, req Request) (*body, *Error) {
 	if err != nil {
 		return nil, badRequest("%w", err)
 	}
-	b := &body{src: r.Body, size: r.ContentLength, limit: e.config.MaxUpload, md5: sum, buffers: &e.buffers}
+	b := &body{src: r.Body, header: w.Header(), size: r.ContentLength, limit: e.config.MaxUpload, md5: sum, buffers: &e.buffers}
 	if b.limit > 0 && b.size > b.limit {
 		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Err: ErrTooLarge}
 	}

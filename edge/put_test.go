@@ -12,8 +12,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -149,6 +151,97 @@ func TestUploadIsRefusedBeforeItsBodyIsRead(t *testing.T) {
 		t.Errorf("got %d uploads opened; want none", got)
 	}
 	h.put("a..b/...", noise(100)).want(t, http.StatusCreated)
+}
+
+// behind serves the house below a handler that changes requests, as Caddy's do.
+func (h *house) behind(change func(http.ResponseWriter, *http.Request)) *httptest.Server {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		change(w, r)
+		h.serve(w, r)
+	}))
+	h.t.Cleanup(srv.Close)
+	return srv
+}
+
+// TestClientThatWaitsForContinueIsRefusedAtOnce has a body that is wrapped, which
+// keeps net/http from knowing that the client waits.
+func TestClientThatWaitsForContinueIsRefusedAtOnce(t *testing.T) {
+	h := build(t, func(c *edge.Config) { c.MaxUpload = 100 })
+	h.toDisks()
+	srv := h.behind(func(_ http.ResponseWriter, r *http.Request) { r.Body = struct{ io.ReadCloser }{r.Body} })
+	for _, c := range []struct {
+		head string
+		want string
+	}{
+		{"PUT /a%00b HTTP/1.1\r\nContent-Length: 5\r\n", "HTTP/1.1 400 Bad Request"},
+		{"PUT /a HTTP/1.1\r\nContent-Length: 101\r\n", "HTTP/1.1 413 Request Entity Too Large"},
+		{"PUT /a HTTP/1.1\r\nX-Domain: nowhere\r\nContent-Length: 5\r\n", "HTTP/1.1 404 Not Found"},
+		{"PUT /a HTTP/1.1\r\nIf-Match: *\r\nTransfer-Encoding: chunked\r\n", "HTTP/1.1 412 Precondition Failed"},
+		{"DELETE /a HTTP/1.1\r\nContent-Length: 5\r\n", "HTTP/1.1 404 Not Found"},
+		{"PUT /a HTTP/1.1\r\nContent-Length: 5\r\n", "HTTP/1.1 100 Continue"},
+	} {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(5 * time.Second)) // only ends a test that hangs
+		fmt.Fprintf(conn, "%sHost: x\r\nExpect: 100-continue\r\n\r\n", c.head)
+		in := bufio.NewReader(conn)
+		if got, err := in.ReadString('\n'); strings.TrimSpace(got) != c.want {
+			t.Errorf("%q: got %q, %v; want %s", c.head, got, err, c.want)
+		}
+		if strings.HasSuffix(c.want, "Continue") {
+			fmt.Fprint(conn, "\r\nhello")
+			h.wantStored(in)
+		}
+		conn.Close()
+	}
+}
+
+// wantStored expects the answer to an upload, after which the connection goes on.
+func (h *house) wantStored(in *bufio.Reader) {
+	h.t.Helper()
+	if _, err := in.ReadString('\n'); err != nil { // the blank line after the 100
+		h.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated || resp.Close {
+		h.t.Errorf("got %d, close=%t; want 201 on a connection that goes on", resp.StatusCode, resp.Close)
+	}
+}
+
+func TestLimitOfAnotherHandlerIs413Too(t *testing.T) {
+	h := build(t)
+	h.toDisks()
+	h.srv = h.behind(func(w http.ResponseWriter, r *http.Request) { r.Body = http.MaxBytesReader(w, r.Body, 10) })
+	h.do(http.MethodPut, "a", io.MultiReader(bytes.NewReader(noise(11)))).want(t, http.StatusRequestEntityTooLarge)
+	h.wantNothing("a")
+}
+
+// lateReader gives its first byte after a time.
+type lateReader struct {
+	io.Reader
+	after time.Duration
+}
+
+func (l *lateReader) Read(p []byte) (int, error) {
+	<-time.After(l.after)
+	l.after = 0
+	return l.Reader.Read(p)
+}
+
+func TestClientThatIsSlowToBeginIsNotTheNodesFault(t *testing.T) {
+	const idle = 20 * time.Millisecond
+	h := build(t, func(c *edge.Config) { c.Timeouts.Idle = idle })
+	n := newNode(t, 1)
+	h.toNodes(n)
+	content := noise(1000)
+	h.do(http.MethodPut, "a", &lateReader{bytes.NewReader(content), 5 * idle}).want(t, http.StatusCreated)
+	h.get("a").wantBody(t, http.StatusOK, content)
 }
 
 func TestUploadThatGrowsTooLargeIsNotStored(t *testing.T) {

@@ -77,6 +77,7 @@ func (e *Edge) newRemote(c mogile.Copy, b *body) (NewCopy, error) {
 		req.Body = trailed{out, func() { req.Trailer.Set("Content-Md5", b.sumMD5()) }}
 	}
 	w.watch = time.AfterFunc(w.idle, func() { cancel(errNodeStalled) })
+	w.watch.Stop() // until Write: a client that is slow to begin is not the node's fault
 	w.running.Go(func() { w.run(e.nodes, req, out) })
 	return w, nil
 }
