@@ -13,6 +13,12 @@ func full(path string) (disk.FS, error) {
 	return broken{FS: dir, write: syscall.ENOSPC}, err
 }
 
+// readOnly is a disk that went read-only.
+func readOnly(path string) (disk.FS, error) {
+	dir, err := disk.OpenFS(path)
+	return broken{FS: dir, write: syscall.EROFS}, err
+}
+
 // unsyncable is a disk that takes bytes and then fails.
 func unsyncable(path string) (disk.FS, error) {
 	dir, err := disk.OpenFS(path)

@@ -1,12 +1,18 @@
 package storage
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
@@ -45,8 +51,28 @@ func (n *Node) getFile(w http.ResponseWriter, r *http.Request, t target) {
 	case !info.Mode().IsRegular() || t.kind == pathDir:
 		refuse(w, http.StatusNotFound, "Not found")
 	default:
-		serveFile(w, r, f, newContent(t.name, info.Size(), info.ModTime()))
+		if err := serveFile(w, r, f, newContent(t.name, info.Size(), info.ModTime())); err != nil {
+			n.abort(t, err)
+		}
 	}
+}
+
+// abort ends a body that can't be finished, so that nobody takes the part for the
+// whole, whatever protocol or encoding is above us. A disk's error is told to the
+// operator: the client can't be, its status is sent.
+func (n *Node) abort(t target, err error) {
+	log := n.log.Debug
+	if fromDisk(err) {
+		log = n.log.Error
+	}
+	log("body cut short", zap.Stringer("device", t.dev), zap.String("name", t.name), zap.Error(err))
+	panic(http.ErrAbortHandler)
+}
+
+// fromDisk tells a disk's error, or a file that shrank, from a client's going away.
+func fromDisk(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) || errors.Is(err, syscall.EIO) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // content is what is said of a file before its bytes.
@@ -82,24 +108,25 @@ func (c content) setHeader(h http.Header) {
 	h["Content-Length"] = v[4:5:5]
 }
 
-func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, c content) {
+// serveFile returns an error only when the header is sent and the body falls short.
+func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, c content) error {
 	h := w.Header()
 	c.setHeader(h)
 	if status := condition(r.Header, c); status != 0 {
 		delete(h, "Content-Type")
 		delete(h, "Content-Length")
 		w.WriteHeader(status)
-		return
+		return nil
 	}
 	if r.Method == http.MethodHead {
 		w.WriteHeader(http.StatusOK)
-		return
+		return nil
 	}
 	spans, ranged := wantedRanges(r.Header, c)
 	switch {
 	case !ranged:
 		w.WriteHeader(http.StatusOK)
-		send(w, f, span{0, c.size}, c.size)
+		return send(w, f, span{0, c.size}, c.size)
 	case len(spans) == 0:
 		h.Set("Content-Range", "bytes */"+strconv.FormatInt(c.size, 10))
 		h.Set("Content-Length", "0")
@@ -109,14 +136,16 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, c content) {
 		h.Set("Content-Range", spans[0].contentRange(c.size))
 		h.Set("Content-Length", strconv.FormatInt(spans[0].length, 10))
 		w.WriteHeader(http.StatusPartialContent)
-		send(w, f, spans[0], c.size)
+		return send(w, f, spans[0], c.size)
 	default:
 		serveParts(w, f, spans)
 	}
+	return nil
 }
 
 // serveParts lets the standard library write multipart/byteranges. Conditions are
-// decided and the ranges known to be good, so that it sees nothing but those.
+// decided and the ranges known to be good, so that it sees nothing but those. When it
+// fails, the server sees fewer bytes than announced, and ends the connection.
 func serveParts(w http.ResponseWriter, f *os.File, spans []span) {
 	list := make([]string, len(spans))
 	for i, s := range spans {
@@ -126,26 +155,34 @@ func serveParts(w http.ResponseWriter, f *os.File, spans []span) {
 	http.ServeContent(w, r, "", time.Time{}, f)
 }
 
-// send writes a part of the file after the header. An error is the client's going
-// away, or a disk that fails under a response whose status is sent: either way the
-// server sees fewer bytes than announced, and ends the connection.
+// send writes a part of the file after the header.
 //
 // A part that reaches to the end is sent as the bare file: the kernel copies it
 // (sendfile) also where a writer above puts a limit of its own around the reader;
 // the standard library looks through one limit only.
-func send(w http.ResponseWriter, f *os.File, s span, size int64) {
+func send(w http.ResponseWriter, f *os.File, s span, size int64) error {
 	if s.first > 0 {
 		if _, err := f.Seek(s.first, io.SeekStart); err != nil {
-			return
+			return fmt.Errorf("send: %w", err)
 		}
 	}
 	var src io.Reader = f
 	if s.first+s.length < size {
 		src = io.LimitReader(f, s.length)
 	}
-	if rf, ok := w.(io.ReaderFrom); ok {
-		rf.ReadFrom(src)
-		return
+	sent, err := copyTo(w, src, s.length)
+	if err == nil && sent < s.length {
+		err = io.ErrUnexpectedEOF
 	}
-	io.CopyN(w, src, s.length)
+	if err != nil {
+		return fmt.Errorf("send: at %d of %d bytes: %w", sent, s.length, err)
+	}
+	return nil
+}
+
+func copyTo(w io.Writer, src io.Reader, length int64) (int64, error) {
+	if rf, ok := w.(io.ReaderFrom); ok {
+		return rf.ReadFrom(src)
+	}
+	return io.Copy(w, io.LimitReader(src, length))
 }

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/storage"
 )
 
@@ -254,6 +259,55 @@ func TestWritersWithoutReadFromGetTheSameBytes(t *testing.T) {
 		s.ServeHTTP(plainWriter{w}, r)
 		if got := w.Body.String(); got != want {
 			t.Errorf("Range %q: got %q; want %q", rng, got, want)
+		}
+	}
+}
+
+// onHeader is a client to which something happens once it has the header.
+type onHeader struct {
+	http.ResponseWriter
+	happens func() error // what Write returns from then on
+	err     error
+}
+
+func (w *onHeader) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status)
+	w.err = w.happens()
+}
+
+func (w *onHeader) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+func TestBodyThatFallsShortIsAborted(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	s := serverWith(t, storage.Config{Root: t.TempDir(), Devices: []mogile.DevID{1}, Logger: zap.New(core)}, nil)
+	path := filepath.Join(s.root, fidPath)
+	for _, c := range []struct {
+		name, rng string
+		happens   func() error
+		logs      int
+	}{
+		{"file shrinks", "", func() error { return os.Truncate(path, 3) }, 1},
+		{"file shrinks under a range", "bytes=1-8", func() error { return os.Truncate(path, 3) }, 1},
+		{"client goes", "", func() error { return io.ErrClosedPipe }, 0},
+	} {
+		s.mustPut(t, fidPath, "0123456789")
+		r := httptest.NewRequest("GET", fidPath, nil)
+		r.Header.Set("Range", c.rng)
+		aborted := func() (p any) {
+			defer func() { p = recover() }()
+			s.ServeHTTP(&onHeader{ResponseWriter: httptest.NewRecorder(), happens: c.happens}, r)
+			return nil
+		}()
+		if aborted != http.ErrAbortHandler {
+			t.Errorf("%s: got %v; want http.ErrAbortHandler", c.name, aborted)
+		}
+		if got := logged.TakeAll(); len(got) != c.logs {
+			t.Errorf("%s: logged %v; want %d entries", c.name, got, c.logs)
 		}
 	}
 }

@@ -23,6 +23,7 @@ const allowedMethods = "GET, HEAD, PUT, DELETE"
 // future: whoever copies a file from node to node passes it on, so that all copies
 // say the same. Nodes of other make ignore it.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	refuseUnread(w, r)
 	if n.ctx.Err() != nil {
 		refuse(w, http.StatusServiceUnavailable, errClosed.Error())
 		return
@@ -46,6 +47,16 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		w.Header().Set("Allow", allowedMethods)
 		refuse(w, http.StatusMethodNotAllowed, "Method not allowed")
+	}
+}
+
+// refuseUnread makes an answer that comes before the body was read end the connection,
+// for a client that waits for 100 (Continue). Otherwise net/http first reads what is
+// left of the body, which such a client never sends when it is refused: it knows one
+// only as long as no handler above us wrapped the body, and Caddy wraps every body.
+func refuseUnread(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		w.Header().Set("Connection", "close")
 	}
 }
 

@@ -306,9 +306,23 @@ func TestUsageSurvivesADiskThatCannotBeWritten(t *testing.T) {
 	first := serverWith(t, storage.Config{Root: root, Devices: []mogile.DevID{1}}, nil)
 	want := first.do(t, "GET", "/dev1/usage", "").body
 	first.Close()
-	s := serverWith(t, storage.Config{Root: root}, full)
+	s := serverWith(t, storage.Config{Root: root}, readOnly)
 	if got := s.do(t, "GET", "/dev1/usage", "").body; got != want {
 		t.Errorf("usage: got %q; want the old %q", got, want)
+	}
+}
+
+func TestUsageIsRenewedOnAFullDisk(t *testing.T) {
+	root := t.TempDir()
+	serverWith(t, storage.Config{Root: root, Devices: []mogile.DevID{1}}, nil).Close()
+	old := strings.Repeat("old line\n", 100)
+	if err := os.WriteFile(filepath.Join(root, "dev1", "usage"), []byte(old), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := serverWith(t, storage.Config{Root: root}, full)
+	got := s.do(t, "GET", "/dev1/usage", "").body
+	if !strings.HasPrefix(got, "available: ") || strings.Contains(got, "old") || len(got) != len(old) {
+		t.Errorf("usage: got %q; want a new one, filled up to %d bytes", got, len(old))
 	}
 }
 

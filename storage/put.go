@@ -53,6 +53,7 @@ type upload struct {
 
 // store reads the body, checks it, publishes it and answers.
 func (n *Node) store(w http.ResponseWriter, r *http.Request, t target, u upload) {
+	w.Header().Del("Connection") // it gets its 100 (Continue) now: see refuseUnread
 	readErr, writeErr := n.receive(u, r.Body)
 	if writeErr != nil {
 		n.fail(w, t, writeErr)

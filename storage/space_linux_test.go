@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,7 +29,7 @@ func TestFullFileSystemIs507AndKeepsWhatItHas(t *testing.T) {
 		return
 	}
 	t.Cleanup(func() { unix.Unmount(dev, unix.MNT_DETACH) })
-	s := serverWith(t, storage.Config{Root: root}, nil)
+	s := serverWith(t, storage.Config{Root: root, UsageInterval: 50 * time.Millisecond}, nil)
 	usage := s.do(t, "GET", "/dev1/usage", "").body
 	if !strings.Contains(usage, "device: tmpfs\n") || !strings.Contains(usage, "total: 1024\n") {
 		t.Errorf("usage: got %s; want a tmpfs of 1024 KiB", usage)
@@ -55,6 +56,16 @@ func TestFullFileSystemIs507AndKeepsWhatItHas(t *testing.T) {
 	}
 	if a := s.do(t, "GET", fidPath, ""); a.body != "kept" {
 		t.Errorf("target: got %d %q; want kept", a.status, a.body)
+	}
+	// Filled to the last block by another, the device still tells how full it is.
+	if err := os.WriteFile(filepath.Join(dev, "fill"), make([]byte, big), 0o644); err == nil {
+		t.Fatal("got a file larger than its disk")
+	}
+	eventually(t, "usage of a full disk", func() bool {
+		return strings.Contains(s.do(t, "GET", "/dev1/usage", "").body, "available: 0\n")
+	})
+	if err := os.Remove(filepath.Join(dev, "fill")); err != nil {
+		t.Fatal(err)
 	}
 	// The record of the mount is the node's, not a client's.
 	if got := s.stored(t); len(got) != 2 || got[0] != "/.dev1.mounted" {

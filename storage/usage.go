@@ -42,7 +42,8 @@ func (n *Node) writeUsage() {
 	wg.Wait()
 }
 
-// measure writes one usage file. On a full disk the old one stays.
+// measure writes one usage file. On a disk that can't be written the old one stays.
+// On one that is merely full it must not: by it trackers learn to send no more.
 func (n *Node) measure(d *device) {
 	defer d.measuring.Store(false)
 	space, err := d.Space()

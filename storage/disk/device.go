@@ -106,9 +106,30 @@ func (w *Writer) begin() error {
 	return nil
 }
 
-// Replace writes a small file in one go, whole or not at all, but without waiting
-// for the disk: for files that are written anew all the time.
+// Replace writes a small file in one go, but without waiting for the disk: for files
+// that are written anew all the time. Readers see the old or the new one, whole. Only
+// on a full disk, where there is no room for both, the old one is overwritten.
 func (d *Device) Replace(name string, content []byte) error {
+	err := d.replace(name, content)
+	if errors.Is(err, ErrNoSpace) {
+		return d.overwrite(name, content)
+	}
+	return err
+}
+
+func (d *Device) overwrite(name string, content []byte) error {
+	dir, err := d.enter()
+	if err != nil {
+		return fmt.Errorf("overwrite %s: %w", name, err)
+	}
+	defer dir.Close()
+	if err := dir.Overwrite(SitePut, name, content); err != nil {
+		return fmt.Errorf("overwrite %s: %w", name, classed(err))
+	}
+	return nil
+}
+
+func (d *Device) replace(name string, content []byte) error {
 	w, err := d.create(name, Options{Size: int64(len(content))}, true)
 	if err != nil {
 		return err

@@ -1,11 +1,13 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -35,6 +37,9 @@ type FS interface {
 	// Rename replaces a file of the new name; a directory there is ErrIsDir.
 	Rename(site Site, from, to string) error
 	Remove(site Site, name string) error
+	// Overwrite writes over a file that exists, in place, and fills what was longer
+	// with line ends. It takes no room on the disk, and a crash may leave a mixture.
+	Overwrite(site Site, name string, content []byte) error
 	// RemoveAbandoned removes a file unless a process has it locked; removed tells.
 	RemoveAbandoned(site Site, name string) (removed bool, err error)
 	// SetModTime is lasting once the file is synced.
@@ -124,6 +129,24 @@ func (s *osFS) Rename(_ Site, from, to string) error {
 		// Only a directory can't be replaced.
 		return fmt.Errorf("%w: %w", ErrIsDir, err)
 	}
+	return err
+}
+
+func (s *osFS) Overwrite(_ Site, name string, content []byte) error {
+	f, err := s.root.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return escaped(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	// Not cut to the new length: a reader who knows the old one would miss bytes.
+	if rest := info.Size() - int64(len(content)); rest > 0 {
+		content = append(slices.Clip(content), bytes.Repeat([]byte("\n"), int(rest))...)
+	}
+	_, err = f.WriteAt(content, 0)
 	return err
 }
 
