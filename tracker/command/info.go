@@ -69,7 +69,7 @@ func (c *Commands) fileDebug(ctx context.Context, in *call) error {
 // fid can have is 0, which has no rows.
 func (c *Commands) debugged(ctx context.Context, snap *topology.Snapshot, in *call) (mogile.FID, error) {
 	if in.truthy("fid") {
-		fid, _ := mogile.ParseFID(in.Arg("fid"))
+		fid, _ := fidArg(in)
 		return fid, nil
 	}
 	f, err := c.find(ctx, snap, in.domain(), in.key())

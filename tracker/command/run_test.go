@@ -27,6 +27,11 @@ func TestAnswersAreNotLogged(t *testing.T) {
 	c.runs("nosuch", "ERR unknown_command Unknown+server+command")
 	c.runs("get_paths domain=images&key=k", "ERR unknown_key unknown_key")
 	c.runs("create_open domain=images&fid=abc", "ERR db Database+error")
+	const beyond = "18446744073709551615" // no database can be asked for it
+	c.runs("create_open domain=images&fid="+beyond, "ERR db Database+error")
+	c.runs("file_debug fid="+beyond, "OK checksum=NONE")
+	c.runs("create_close domain=images&devid=1&key=k&fid="+beyond+
+		"&path=http://10.0.0.1:7500/dev1/1/844/674/"+beyond+".fid", "ERR bogus_args bogus_args")
 	if n := c.logs.Len(); n != 0 {
 		t.Errorf("got %d log entries; want none: %v", n, c.logs.All())
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -19,7 +20,7 @@ func (c *Commands) createOpen(ctx context.Context, in *call) error {
 	}
 	p.lap("pick_devices")
 	if in.truthy("fid") {
-		if a.FID, err = mogile.ParseFID(in.Arg("fid")); err != nil {
+		if a.FID, err = fidArg(in); err != nil {
 			return protocol.Fail(protocol.DB)
 		}
 	}
@@ -123,7 +124,7 @@ func closeArgs(in *call) (CloseArgs, error) {
 		a.Size = max(in.num("size"), unknownSize)
 	}
 	// Numbers that no path was ever made of are found out with the path.
-	a.FID, err = mogile.ParseFID(in.Arg("fid"))
+	a.FID, err = fidArg(in)
 	if err == nil {
 		a.Dev, err = mogile.ParseDevID(in.Arg("devid"))
 	}
@@ -131,4 +132,14 @@ func closeArgs(in *call) (CloseArgs, error) {
 		return CloseArgs{}, protocol.Fail(protocol.BogusArgs)
 	}
 	return a, nil
+}
+
+// fidArg reads the argument fid. What is beyond a signed 64-bit number no database here
+// can be asked for, let alone has.
+func fidArg(in *call) (mogile.FID, error) {
+	fid, err := mogile.ParseFID(in.Arg("fid"))
+	if err == nil && fid > math.MaxInt64 {
+		return 0, fmt.Errorf("fid %d: at most %d", fid, int64(math.MaxInt64))
+	}
+	return fid, err
 }
