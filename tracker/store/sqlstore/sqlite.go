@@ -56,6 +56,7 @@ type sqliteDB struct {
 	writing *sql.DB
 	conn    *sql.Conn
 	writer  *writer
+	writes  *statements // of conn, which the writer uses
 	// reading is nil for a database in memory, which has the one connection only:
 	// reads go through the writer.
 	reading *sql.DB
@@ -100,8 +101,8 @@ func (db *sqliteDB) openWriting(ctx context.Context, path string) (err error) {
 	if db.conn, err = db.writing.Conn(ctx); err != nil {
 		return err
 	}
-	prepared := newStatements(sqliteDialect(), db.conn.PrepareContext)
-	db.writer = newWriter(prepared.in(context.Background()))
+	db.writes = newStatements(sqliteDialect(), db.conn.PrepareContext)
+	db.writer = newWriter(db.writes.in(context.Background()))
 	if err := db.writer.first(ctx, ensureSchema); err != nil {
 		return err
 	}
@@ -228,6 +229,9 @@ func (db *sqliteDB) closeConns() error {
 	var errs []error
 	if db.reading != nil {
 		errs = append(errs, db.reading.Close())
+	}
+	if db.writes != nil {
+		errs = append(errs, db.writes.close())
 	}
 	if db.conn != nil {
 		errs = append(errs, db.conn.Close())

@@ -184,6 +184,21 @@ func (s *statements) get(text string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
+// close closes what was prepared; nobody may use it any more. It is needed where a
+// connection is held (sql.Conn): database/sql closes the statements of a sql.DB and of
+// a sql.Tx by itself, those of a sql.Conn not, and SQLite keeps the connection and its
+// files open until the last statement is closed.
+func (s *statements) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, stmt := range s.byText {
+		errs = append(errs, stmt.Close())
+	}
+	clear(s.byText)
+	return errors.Join(errs...)
+}
+
 // in is where statements prepared by s run.
 func (s *statements) in(ctx context.Context) *tx {
 	return &tx{ctx: ctx, d: s.d, stmt: s.get}
