@@ -74,20 +74,44 @@ func (a *App) Validate() error {
 	if a.Tracker == nil && len(a.Domains) > 0 {
 		return errors.New("domains are declared, but there is no tracker in this process to declare them to: add a tracker block")
 	}
-	owners := map[uint32]string{}
-	for _, name := range a.nodeNames() {
-		n := a.Storage[name]
-		if a.Tracker == nil && n.Register {
-			return fmt.Errorf("storage %s: register needs a tracker in this process: add a tracker block", name)
-		}
-		for _, dev := range n.Devices {
-			if other, taken := owners[dev]; taken {
-				return fmt.Errorf("device %d belongs to both storage %s and storage %s: devids are unique in a cluster", dev, other, name)
+	if err := a.wanted.Validate(); err != nil {
+		return err
+	}
+	taken := owners{}
+	if a.Tracker != nil {
+		for _, addr := range a.Tracker.Listen {
+			if err := taken.port("tracker", addr, defaultTrackerPort); err != nil {
+				return err
 			}
-			owners[dev] = name
+		}
+	}
+	for _, name := range a.nodeNames() {
+		if err := a.Storage[name].conflict(name, a.Tracker != nil, taken); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// owners says who has what only one may have.
+type owners map[string]string
+
+func (o owners) take(who, what string) error {
+	if other, taken := o[what]; taken {
+		return fmt.Errorf("%s belongs to both %s and %s: give one of them another", what, other, who)
+	}
+	o[what] = who
+	return nil
+}
+
+// port is needed because the system lets one process open a port twice, and then
+// deals the connections out between the two.
+func (o owners) port(who, addr string, port uint) error {
+	parsed, err := parseListen(addr, port)
+	if err != nil {
+		return err
+	}
+	return o.take(who, "listening address "+parsed.String())
 }
 
 // Start opens what no earlier config had opened, applies the declared setup, and
@@ -107,7 +131,7 @@ func (a *App) Start() error {
 	if a.Tracker == nil {
 		return nil
 	}
-	t, err := a.Tracker.open(ctx, a.log.Named("tracker"))
+	t, err := a.Tracker.shared.start(ctx, a.log.Named("tracker"), &a.started)
 	if err != nil {
 		return a.abort(fmt.Errorf("tracker: %w", err))
 	}

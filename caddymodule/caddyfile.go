@@ -147,6 +147,9 @@ func (t *Tracker) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 func (t *Tracker) parseDatabase(d *caddyfile.Dispenser) error {
+	if t.DatabaseRaw != nil {
+		return d.Err("a tracker has one database")
+	}
 	if !d.NextArg() {
 		return d.ArgErr()
 	}
@@ -164,6 +167,9 @@ func (t *Tracker) parseWorkers(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&job, &count) {
 		return d.ArgErr()
 	}
+	if _, twice := t.Workers[job]; twice {
+		return d.Errf("workers %s stands twice", job)
+	}
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return d.Errf("workers %s %s: want a number", job, count)
@@ -180,6 +186,9 @@ func (t *Tracker) parseSetting(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&name, &value) {
 		return d.ArgErr()
 	}
+	if _, twice := t.Settings[name]; twice {
+		return d.Errf("setting %s stands twice", name)
+	}
 	if t.Settings == nil {
 		t.Settings = map[string]string{}
 	}
@@ -188,6 +197,7 @@ func (t *Tracker) parseSetting(d *caddyfile.Dispenser) error {
 }
 
 func (n *StorageNode) parseBlock(d *caddyfile.Dispenser) error {
+	var durable string
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var err error
 		switch d.Val() {
@@ -203,9 +213,9 @@ func (n *StorageNode) parseBlock(d *caddyfile.Dispenser) error {
 			n.Register = true
 			err = noArgs(d)
 		case "durable":
-			var durable bool
-			durable, err = onOff(d)
-			n.Fast = !durable
+			var on bool
+			on, err = onOff(d, &durable)
+			n.Fast = !on
 		default:
 			err = d.Errf("unrecognized subdirective: %s", d.Val())
 		}
@@ -265,28 +275,33 @@ func (c *Class) parse(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var value string
-		word := d.Val()
-		if err := oneArg(d, &value); err != nil {
+		if err := c.parseWord(d); err != nil {
 			return err
-		}
-		switch word {
-		case "mindevcount":
-			if err := c.parseMinDevCount(d, value); err != nil {
-				return err
-			}
-		case "replpolicy":
-			c.ReplPolicy = value
-		case "hashtype":
-			c.HashType = value
-		default:
-			return d.Errf("unrecognized subdirective: %s", word)
 		}
 	}
 	return nil
 }
 
+func (c *Class) parseWord(d *caddyfile.Dispenser) error {
+	switch d.Val() {
+	case "mindevcount":
+		var value string
+		if err := oneArg(d, &value); err != nil {
+			return err
+		}
+		return c.parseMinDevCount(d, value)
+	case "replpolicy":
+		return oneArg(d, &c.ReplPolicy)
+	case "hashtype":
+		return oneArg(d, &c.HashType)
+	}
+	return d.Errf("unrecognized subdirective: %s", d.Val())
+}
+
 func (c *Class) parseMinDevCount(d *caddyfile.Dispenser, value string) error {
+	if c.MinDevCount != 0 {
+		return d.Errf("mindevcount stands twice: %d and %s", c.MinDevCount, value)
+	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
 		return d.Errf("mindevcount %s: want a number from 1 up", value)
@@ -303,8 +318,11 @@ func noArgs(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// oneArg reads exactly one argument.
+// oneArg reads exactly one argument of a word that may stand once.
 func oneArg(d *caddyfile.Dispenser, to *string) error {
+	if *to != "" {
+		return d.Errf("%s stands twice", d.Val())
+	}
 	if !d.AllArgs(to) {
 		return d.ArgErr()
 	}
@@ -320,23 +338,26 @@ func someArgs(d *caddyfile.Dispenser, to []string) ([]string, error) {
 	return append(to, args...), nil
 }
 
-// onOff reads on or off.
-func onOff(d *caddyfile.Dispenser) (bool, error) {
-	var word string
-	if err := oneArg(d, &word); err != nil {
+// onOff reads on or off, and keeps it in word.
+func onOff(d *caddyfile.Dispenser, word *string) (bool, error) {
+	if err := oneArg(d, word); err != nil {
 		return false, err
 	}
-	switch word {
+	switch *word {
 	case "on":
 		return true, nil
 	case "off":
 		return false, nil
 	}
-	return false, d.Errf("%s: want on or off", word)
+	return false, d.Errf("%s: want on or off", *word)
 }
 
-// oneSize reads exactly one size in bytes, such as 64MiB.
+// oneSize reads exactly one size in bytes, such as 64MiB, of a word that may stand
+// once.
 func oneSize(d *caddyfile.Dispenser, to *int64) error {
+	if *to != 0 {
+		return d.Errf("%s stands twice", d.Val())
+	}
 	var word string
 	if err := oneArg(d, &word); err != nil {
 		return err

@@ -33,6 +33,9 @@ const defaultMinDevCount = 2
 
 func (d *Domain) declaration(name string) (tracker.DeclaredDomain, error) {
 	declared := tracker.DeclaredDomain{Name: mogile.DomainName(name)}
+	if d == nil { // JSON's null
+		return declared, nil
+	}
 	for _, class := range slices.Sorted(maps.Keys(d.Classes)) {
 		c, err := d.Classes[class].declaration(class)
 		if err != nil {
@@ -44,6 +47,9 @@ func (d *Domain) declaration(name string) (tracker.DeclaredDomain, error) {
 }
 
 func (c *Class) declaration(name string) (tracker.DeclaredClass, error) {
+	if c == nil { // JSON's null
+		c = new(Class)
+	}
 	declared := tracker.DeclaredClass{
 		Name:        mogile.ClassName(name),
 		MinDevCount: c.MinDevCount,

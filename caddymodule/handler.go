@@ -18,6 +18,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker"
 )
 
 // Handler is the edge: it serves the files of a MogileFS domain under short URLs
@@ -57,8 +58,11 @@ type Handler struct {
 
 	allow string // the Allow header of a 405
 	edge  *edge.Edge
-	refs  refs
-	log   *zap.Logger
+	// tracker is held by every request, so that an upload that began before a
+	// reload can end after it.
+	tracker *shared[*tracker.Tracker]
+	refs    refs
+	log     *zap.Logger
 }
 
 // LocationCache remembers where files are, so that a request needs no tracker.
@@ -128,8 +132,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if app.Tracker == nil {
 		return errors.New("there is no tracker in this process: add a tracker block to the global option mogilefs")
 	}
+	h.tracker = app.Tracker.shared
 	config := edge.Config{
-		Tracker:      localTracker{app.Tracker.shared},
+		Tracker:      localTracker{h.tracker},
 		Disks:        disksOf(app),
 		MaxUpload:    h.Upload.MaxSize,
 		NoChecksum:   h.Upload.NoChecksum,
@@ -156,7 +161,7 @@ func (h *Handler) fillDefaults() {
 	if len(h.Methods) == 0 {
 		h.Methods = []string{http.MethodGet}
 	}
-	allowed := slices.Clone(h.Methods)
+	allowed := slices.Compact(slices.Sorted(slices.Values(h.Methods)))
 	if slices.Contains(allowed, http.MethodGet) {
 		allowed = append(allowed, http.MethodHead)
 	}
@@ -238,7 +243,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		w.Header().Set("Allow", h.allow)
 		return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
 	}
-	err := h.edge.Serve(w, r, h.request(r))
+	err := h.serve(w, r)
 	if err == nil {
 		return nil
 	}
@@ -246,6 +251,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	return asHandlerError(w, err)
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	h.tracker.hold()
+	defer func() {
+		if err := h.tracker.letGo(); err != nil {
+			h.log.Error("close the tracker of an earlier config", zap.Error(err))
+		}
+	}()
+	return h.edge.Serve(w, r, h.request(r))
 }
 
 // asHandlerError makes an error that handle_errors understands.

@@ -84,6 +84,9 @@ func (h *Handler) parseWord(d *caddyfile.Dispenser) (err error) {
 }
 
 func (h *Handler) parseLocationCache(d *caddyfile.Dispenser) error {
+	if h.LocationCache != nil {
+		return d.Err("location_cache stands twice")
+	}
 	c := new(LocationCache)
 	h.LocationCache = c
 	if d.CountRemainingArgs() > 0 {
@@ -103,11 +106,15 @@ func (h *Handler) parseLocationCache(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) parseUpload(d *caddyfile.Dispenser) error {
+	if h.Upload != nil {
+		return d.Err("upload stands twice: join the two blocks")
+	}
 	u := new(Upload)
 	h.Upload = u
 	if err := noArgs(d); err != nil {
 		return err
 	}
+	var checksum string
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var err error
 		switch d.Val() {
@@ -115,7 +122,7 @@ func (h *Handler) parseUpload(d *caddyfile.Dispenser) error {
 			err = oneSize(d, &u.MaxSize)
 		case "checksum":
 			var on bool
-			on, err = onOff(d)
+			on, err = onOff(d, &checksum)
 			u.NoChecksum = !on
 		default:
 			err = d.Errf("unrecognized subdirective: %s", d.Val())
@@ -128,6 +135,9 @@ func (h *Handler) parseUpload(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) parseTimeouts(d *caddyfile.Dispenser) error {
+	if h.Timeouts != nil {
+		return d.Err("timeouts stands twice: join the two blocks")
+	}
 	t := new(Timeouts)
 	h.Timeouts = t
 	if err := noArgs(d); err != nil {
@@ -145,6 +155,9 @@ func parseDurations(d *caddyfile.Dispenser, words map[string]*caddy.Duration) er
 		to, ok := words[word]
 		if !ok {
 			return d.Errf("unrecognized subdirective: %s", word)
+		}
+		if *to != 0 {
+			return d.Errf("%s stands twice", word)
 		}
 		var value string
 		if err := oneArg(d, &value); err != nil {

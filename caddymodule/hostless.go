@@ -52,16 +52,28 @@ func behindHosts(routes caddyhttp.RouteList, outer []string) []hostBound {
 	return found
 }
 
+// hostsOf is the hosts without one of which no request matches: none when one of
+// the sets, of which one is enough, asks for no host.
 func hostsOf(sets caddyhttp.MatcherSets) []string {
-	var hosts []string
+	var all []string
 	for _, set := range sets {
-		for _, matcher := range set {
-			switch m := matcher.(type) {
-			case caddyhttp.MatchHost:
-				hosts = append(hosts, m...)
-			case *caddyhttp.MatchHost:
-				hosts = append(hosts, *m...)
-			}
+		hosts := hostsOfSet(set)
+		if len(hosts) == 0 {
+			return nil
+		}
+		all = append(all, hosts...)
+	}
+	return all
+}
+
+func hostsOfSet(set caddyhttp.MatcherSet) []string {
+	var hosts []string
+	for _, matcher := range set {
+		switch m := matcher.(type) {
+		case caddyhttp.MatchHost:
+			hosts = append(hosts, m...)
+		case *caddyhttp.MatchHost:
+			hosts = append(hosts, *m...)
 		}
 	}
 	return hosts

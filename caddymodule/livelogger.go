@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -9,10 +10,13 @@ import (
 )
 
 // liveLogger is a logger for parts that outlive a config: what it logs goes where
-// the newest config that uses the part sends its logs.
+// the newest running config that uses the part sends its logs.
 type liveLogger struct {
 	*zap.Logger
 	current *atomic.Pointer[zap.Logger]
+
+	mu   sync.Mutex // guards logs
+	logs []*zap.Logger
 }
 
 func newLiveLogger() *liveLogger {
@@ -21,8 +25,25 @@ func newLiveLogger() *liveLogger {
 	return &liveLogger{Logger: zap.New(liveCore{current: current}), current: current}
 }
 
-// use sends further logs to log.
-func (l *liveLogger) use(log *zap.Logger) { l.current.Store(log) }
+// use sends further logs to log until end is called: then to that of the newest
+// config left. So a config that fails to start takes no logs along, and its files
+// may be closed. The last logger stays for what is said while the part closes.
+func (l *liveLogger) use(log *zap.Logger) (end func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.logs = append(l.logs, log)
+	l.current.Store(log)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if i := slices.Index(l.logs, log); i >= 0 {
+			l.logs = slices.Delete(l.logs, i, i+1)
+		}
+		if n := len(l.logs); n > 0 {
+			l.current.Store(l.logs[n-1])
+		}
+	}
+}
 
 // liveCore asks the current logger anew for every entry.
 type liveCore struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,6 +34,9 @@ type shared[T io.Closer] struct {
 	log   *liveLogger
 	ready chan struct{} // closed once value is open
 
+	// uses counts the pool, as long as it has the part, and the requests that hold it.
+	uses atomic.Int64
+
 	mu     sync.Mutex // guards opened and closed
 	opened bool
 	closed bool
@@ -40,15 +44,18 @@ type shared[T io.Closer] struct {
 }
 
 func newShared[T io.Closer](open func(context.Context, *zap.Logger) (T, error)) *shared[T] {
-	return &shared[T]{open: open, log: newLiveLogger(), ready: make(chan struct{})}
+	s := &shared[T]{open: open, log: newLiveLogger(), ready: make(chan struct{})}
+	s.uses.Store(1)
+	return s
 }
 
-// start opens the part unless it is open, and lets it log through log from now on.
-func (s *shared[T]) start(ctx context.Context, log *zap.Logger) (T, error) {
-	s.log.use(log)
+// start opens the part unless it is open, and lets it log through log until r is
+// released.
+func (s *shared[T]) start(ctx context.Context, log *zap.Logger, r *refs) (T, error) {
+	r.onRelease(s.log.use(log))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.opened || s.closed {
+	if s.opened {
 		return s.value, nil
 	}
 	value, err := s.open(ctx, s.log.Logger)
@@ -81,8 +88,24 @@ func (s *shared[T]) get(ctx context.Context) (T, error) {
 	}
 }
 
-// Destruct closes the part when the last config that used it is gone.
-func (s *shared[T]) Destruct() error {
+// hold keeps the part open until letGo, even if the last config that used it goes
+// meanwhile: on a reload Caddy cleans the old config up while its last requests
+// are still being answered.
+func (s *shared[T]) hold() { s.uses.Add(1) }
+
+// letGo ends what hold began, and closes the part if nothing else uses it.
+func (s *shared[T]) letGo() error {
+	if s.uses.Add(-1) > 0 {
+		return nil
+	}
+	return s.close()
+}
+
+// Destruct closes the part when the last config that used it is gone, unless a
+// request holds it; then that one closes it.
+func (s *shared[T]) Destruct() error { return s.letGo() }
+
+func (s *shared[T]) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.opened || s.closed {
@@ -96,7 +119,13 @@ func (s *shared[T]) Destruct() error {
 type poolKey struct{ kind, settings string }
 
 // refs is what one config holds in the pool; release gives all of it back.
-type refs struct{ keys []poolKey }
+type refs struct {
+	keys []poolKey
+	ends []func() // called before the keys are given back
+}
+
+// onRelease has f called once, by release.
+func (r *refs) onRelease(f func()) { r.ends = append(r.ends, f) }
 
 // load finds or makes the pooled value for a key and remembers the reference.
 func load[T caddy.Destructor](r *refs, key poolKey, make func() (T, error)) (T, error) {
@@ -112,12 +141,15 @@ func load[T caddy.Destructor](r *refs, key poolKey, make func() (T, error)) (T, 
 // release gives back every reference, in reverse order; calling it again does
 // nothing, because deleting more often than loading panics.
 func (r *refs) release() error {
+	for _, end := range r.ends {
+		end()
+	}
 	var errs []error
 	for i := len(r.keys) - 1; i >= 0; i-- {
 		if _, err := pool.Delete(r.keys[i]); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", r.keys[i].kind, err))
 		}
 	}
-	r.keys = nil
+	r.keys, r.ends = nil, nil
 	return errors.Join(errs...)
 }

@@ -22,11 +22,11 @@ func TestASharedPartOutlivesTheConfigThatOpenedIt(t *testing.T) {
 	key := poolKey{"part", t.Name()}
 	var before, after refs
 	first := take(t, &before, key, p)
-	if _, err := first.start(t.Context(), zap.NewNop()); err != nil {
+	if _, err := first.start(t.Context(), zap.NewNop(), &before); err != nil {
 		t.Fatal(err)
 	}
 	second := take(t, &after, key, p)
-	if _, err := second.start(t.Context(), zap.NewNop()); err != nil {
+	if _, err := second.start(t.Context(), zap.NewNop(), &after); err != nil {
 		t.Fatal(err)
 	}
 	releaseAll(t, &before)
@@ -55,7 +55,7 @@ func TestReleasingTwiceGivesEachReferenceBackOnce(t *testing.T) {
 	var mine, others refs
 	s := take(t, &mine, key, p)
 	take(t, &others, key, p)
-	if _, err := s.start(t.Context(), zap.NewNop()); err != nil {
+	if _, err := s.start(t.Context(), zap.NewNop(), &mine); err != nil {
 		t.Fatal(err)
 	}
 	releaseAll(t, &mine)
@@ -75,11 +75,11 @@ func TestAFailedStartIsTriedAgainByTheNextConfig(t *testing.T) {
 		}
 		return new(part), nil
 	})
-	if _, err := s.start(t.Context(), zap.NewNop()); !errors.Is(err, broken) {
+	if _, err := s.start(t.Context(), zap.NewNop(), new(refs)); !errors.Is(err, broken) {
 		t.Fatalf("first start: got %v; want %v", err, broken)
 	}
 	fails = false
-	if _, err := s.start(t.Context(), zap.NewNop()); err != nil {
+	if _, err := s.start(t.Context(), zap.NewNop(), new(refs)); err != nil {
 		t.Fatalf("second start: got %v; want none", err)
 	}
 	if _, err := s.get(t.Context()); err != nil {
@@ -95,7 +95,7 @@ func TestARequestWaitsForAPartThatIsStillOpening(t *testing.T) {
 		_, err := s.get(context.Background())
 		got <- err
 	}()
-	if _, err := s.start(t.Context(), zap.NewNop()); err != nil {
+	if _, err := s.start(t.Context(), zap.NewNop(), new(refs)); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-got; err != nil {
@@ -132,6 +132,42 @@ func TestALiveLoggerFollowsTheNewestConfig(t *testing.T) {
 	}
 	if name, fields := got[0].LoggerName, got[0].ContextMap(); name != "mogilefs.job" || fields["node"] != "n1" {
 		t.Errorf("got name %q, fields %v; want mogilefs.job with node n1", name, fields)
+	}
+}
+
+func TestALiveLoggerGoesBackWhenANewConfigIsGivenUp(t *testing.T) {
+	oldCore, oldLogs := observer.New(zapcore.InfoLevel)
+	newCore, newLogs := observer.New(zapcore.InfoLevel)
+	live := newLiveLogger()
+	endOld := live.use(zap.New(oldCore))
+	endNew := live.use(zap.New(newCore))
+	live.Info("with both")
+	endNew()
+	live.Info("with the old one")
+	endOld()
+	live.Info("at the end")
+	if got := newLogs.Len(); got != 1 {
+		t.Errorf("new config's log: got %d entries; want 1", got)
+	}
+	if got := oldLogs.Len(); got != 2 {
+		t.Errorf("old config's log: got %d entries; want 2", got)
+	}
+}
+
+func TestARequestKeepsAPartOpenThatNoConfigUses(t *testing.T) {
+	p := new(part)
+	var r refs
+	s := take(t, &r, poolKey{"part", t.Name()}, p)
+	if _, err := s.start(t.Context(), zap.NewNop(), &r); err != nil {
+		t.Fatal(err)
+	}
+	s.hold()
+	s.hold()
+	releaseAll(t, &r)
+	for _, want := range []int{0, 1} {
+		if err := s.letGo(); err != nil || p.closed != want {
+			t.Errorf("after a request: closed %d (%v); want %d", p.closed, err, want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,6 +24,9 @@ var trackerSettings = map[string]func(*tracker.Config, string) error{
 	},
 	"default_mindevcount": func(c *tracker.Config, v string) (err error) {
 		c.DefaultMinDevCount, err = strconv.Atoi(v)
+		if err == nil && c.DefaultMinDevCount < 1 {
+			err = errTooLittle
+		}
 		return err
 	},
 	"node_timeout": func(c *tracker.Config, v string) (err error) {
@@ -36,12 +40,19 @@ var trackerSettings = map[string]func(*tracker.Config, string) error{
 	"mogstored_stream_port": func(c *tracker.Config, v string) error {
 		port, err := strconv.ParseUint(v, 10, 16)
 		c.MgmtPort = uint16(port)
+		if err == nil && port == 0 {
+			err = errTooLittle
+		}
 		return err
 	},
 }
 
+// errTooLittle is for a 0 where the tracker's config means its default by it.
+var errTooLittle = errors.New("want more than 0")
+
 func (t *Tracker) loadSettings() error {
-	for name, value := range t.Settings {
+	for _, name := range slices.Sorted(maps.Keys(t.Settings)) {
+		value := t.Settings[name]
 		set, ok := trackerSettings[name]
 		if !ok {
 			known := slices.Sorted(maps.Keys(trackerSettings))
@@ -55,20 +66,42 @@ func (t *Tracker) loadSettings() error {
 }
 
 // parseMegabytes reads a plain number as MiB, as mogilefsd.conf has it, or a size
-// with its unit.
+// with its unit. No free space at all is -1 in the tracker's config.
 func parseMegabytes(s string) (int64, error) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return n, nil
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		var bytes uint64
+		bytes, err = humanize.ParseBytes(s)
+		n = int64(bytes >> 20)
 	}
-	n, err := humanize.ParseBytes(s)
-	return int64(n >> 20), err
+	switch {
+	case err != nil:
+		return 0, err
+	case n < 0:
+		return 0, errors.New("want 0 or more")
+	case n == 0:
+		return -1, nil
+	}
+	return n, nil
 }
+
+// maxSeconds is far longer than anybody waits, and far from overflowing a duration.
+const maxSeconds = 24 * 60 * 60
 
 // parseSeconds reads a plain number as seconds, as mogilefsd.conf has it, or a
 // duration with its unit.
 func parseSeconds(s string) (time.Duration, error) {
-	if n, err := strconv.ParseFloat(s, 64); err == nil {
-		return time.Duration(n * float64(time.Second)), nil
+	n, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		var d time.Duration
+		d, err = caddy.ParseDuration(s)
+		n = d.Seconds()
 	}
-	return caddy.ParseDuration(s)
+	switch {
+	case err != nil:
+		return 0, err
+	case !(n > 0 && n <= maxSeconds): // NaN is neither
+		return 0, fmt.Errorf("want more than 0 and at most %d seconds", maxSeconds)
+	}
+	return time.Duration(n * float64(time.Second)), nil
 }

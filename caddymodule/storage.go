@@ -20,6 +20,7 @@ const (
 	defaultNodeAddress    = "127.0.0.1:7500"
 	defaultManagement     = "127.0.0.1:7501"
 	defaultManagementPort = 7501
+	managementOff         = "off"
 )
 
 // StorageNode configures a storage node: devices of this machine that hold files.
@@ -56,7 +57,7 @@ type StorageNode struct {
 }
 
 func (n *StorageNode) provision(name string, r *refs) error {
-	if n.Root == "" {
+	if n == nil || n.Root == "" { // nil is JSON's null
 		return errors.New("root is missing: name the directory that holds dev<N>")
 	}
 	if n.Address == "" {
@@ -66,8 +67,13 @@ func (n *StorageNode) provision(name string, r *refs) error {
 		n.Management = defaultManagement
 	}
 	var err error
-	if n.address, err = netip.ParseAddrPort(n.Address); err != nil {
-		return fmt.Errorf("address %s: want an IP address and a port, as in %s", n.Address, defaultNodeAddress)
+	if n.address, err = netip.ParseAddrPort(n.Address); err != nil || n.address.Addr().IsUnspecified() || n.address.Port() == 0 {
+		return fmt.Errorf("address %s: want the IP address and the port at which others reach the node, as in %s", n.Address, defaultNodeAddress)
+	}
+	if n.Management != managementOff {
+		if _, err := parseListen(n.Management, defaultManagementPort); err != nil {
+			return fmt.Errorf("management %s: %w", n.Management, err)
+		}
 	}
 	if n.config, err = n.nodeConfig(); err != nil {
 		return err
@@ -81,6 +87,30 @@ func (n *StorageNode) provision(name string, r *refs) error {
 		return newShared(n.build), nil
 	})
 	return err
+}
+
+// conflict says why the node can't be beside those that own what is taken.
+func (n *StorageNode) conflict(name string, tracker bool, taken owners) error {
+	who := "storage " + name
+	switch {
+	case name == "":
+		return errors.New("a storage node has no name: give it that of its host in the tracker")
+	case n.Register && !tracker:
+		return fmt.Errorf("%s: register needs a tracker in this process: add a tracker block", who)
+	}
+	things := []string{"root " + n.config.Root, "address " + n.address.String()}
+	for _, dev := range n.config.Devices {
+		things = append(things, "device "+dev.String())
+	}
+	for _, thing := range things {
+		if err := taken.take(who, thing); err != nil {
+			return err
+		}
+	}
+	if n.Management == managementOff {
+		return nil
+	}
+	return taken.port(who, n.Management, defaultManagementPort)
 }
 
 func (n *StorageNode) nodeConfig() (storage.Config, error) {
@@ -106,8 +136,8 @@ func (n *StorageNode) build(_ context.Context, log *zap.Logger) (*storage.Node, 
 
 // start opens the node and its side channel.
 func (n *StorageNode) start(ctx context.Context, log *zap.Logger, r *refs) error {
-	node, err := n.shared.start(ctx, log)
-	if err != nil || n.Management == "off" {
+	node, err := n.shared.start(ctx, log, r)
+	if err != nil || n.Management == managementOff {
 		return err
 	}
 	on := listenOn{addr: n.Management, port: defaultManagementPort, owner: "storage node " + n.key, log: n.shared.log.Logger}

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/storage"
 )
@@ -51,12 +52,20 @@ func (h *StorageHandler) Provision(ctx caddy.Context) error {
 
 // ServeHTTP hands the request to the node.
 func (h *StorageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	h.shared.hold()
+	defer h.letGo()
 	node, err := h.shared.get(r.Context())
 	if err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
 	node.ServeHTTP(w, r)
 	return nil
+}
+
+func (h *StorageHandler) letGo() {
+	if err := h.shared.letGo(); err != nil {
+		h.shared.log.Error("close the storage node of an earlier config", zap.Error(err))
+	}
 }
 
 // UnmarshalCaddyfile reads

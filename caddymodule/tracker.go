@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -32,13 +31,14 @@ type Tracker struct {
 	DatabaseRaw json.RawMessage `json:"database,omitempty" caddy:"namespace=mogilefs.database inline_key=engine"`
 
 	// How many of each job run at the same time: `replicate` (default 4) and
-	// `delete` (default 1).
+	// `delete` (default 2).
 	Workers map[string]int `json:"workers,omitempty"`
 
 	// The tunables of mogilefsd.conf, by their names there:
 	//
 	//   - `min_free_space`: a device with less free space gets no new files; a
-	//     number is MiB, a size such as `100MiB` works too. Default: 100.
+	//     number is MiB, a size such as `100MiB` works too, 0 means none. Default:
+	//     100.
 	//   - `default_mindevcount`: copies of files whose class does not say.
 	//     Default: 2.
 	//   - `node_timeout`, `conn_timeout`: how long to wait for an answer and
@@ -61,8 +61,8 @@ func (t *Tracker) provision(ctx caddy.Context, r *refs) error {
 		t.Listen = []string{defaultTrackerListen}
 	}
 	for _, addr := range t.Listen {
-		if _, err := caddy.ParseNetworkAddressWithDefaults(addr, "tcp", defaultTrackerPort); err != nil {
-			return fmt.Errorf("listen %s: %w", addr, err)
+		if _, err := parseListen(addr, defaultTrackerPort); err != nil {
+			return fmt.Errorf("listen on %s: %w", addr, err)
 		}
 	}
 	if err := t.loadDatabase(ctx); err != nil {
@@ -127,10 +127,6 @@ func (t *Tracker) build(ctx context.Context, log *zap.Logger) (*tracker.Tracker,
 	return built, nil
 }
 
-func (t *Tracker) open(ctx context.Context, log *zap.Logger) (*tracker.Tracker, error) {
-	return t.shared.start(ctx, log)
-}
-
 // listen opens the ports that no earlier config of the same tracker had opened.
 func (t *Tracker) listen(ctx context.Context, built *tracker.Tracker, r *refs) error {
 	for _, addr := range t.Listen {
@@ -174,52 +170,3 @@ func (c *changes) listen(f func(mogile.DomainName, mogile.Key)) (stop func()) {
 
 // Destruct has nothing to close: every listener removed itself.
 func (c *changes) Destruct() error { return nil }
-
-// listenOn names a port: where it is, its number when the address has none, whose
-// it is, and where that one logs.
-type listenOn struct {
-	addr  string
-	port  uint
-	owner string
-	log   *zap.Logger
-}
-
-// listener is a port in the pool with the goroutine that serves it.
-type listener struct {
-	net.Listener
-	served sync.WaitGroup
-}
-
-// listenShared opens a port, or finds it open by an earlier config for the same
-// owner, and has serve take its connections until the last config lets go.
-func listenShared(ctx context.Context, r *refs, on listenOn, serve func(net.Listener) error) error {
-	_, err := load(r, poolKey{"listener", on.addr + " of " + on.owner}, func() (*listener, error) {
-		addr, err := caddy.ParseNetworkAddressWithDefaults(on.addr, "tcp", on.port)
-		if err != nil {
-			return nil, err
-		}
-		made, err := addr.Listen(ctx, 0, net.ListenConfig{})
-		if err != nil {
-			return nil, err
-		}
-		ln, ok := made.(net.Listener)
-		if !ok {
-			return nil, fmt.Errorf("%s is no stream address", on.addr)
-		}
-		l := &listener{Listener: ln}
-		l.served.Go(func() {
-			if err := serve(ln); err != nil && !errors.Is(err, net.ErrClosed) {
-				on.log.Error("stopped taking connections", zap.String("address", on.addr), zap.Error(err))
-			}
-		})
-		return l, nil
-	})
-	return err
-}
-
-// Destruct closes the port; connections that were accepted live on.
-func (l *listener) Destruct() error {
-	err := l.Close()
-	l.served.Wait()
-	return err
-}

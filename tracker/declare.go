@@ -63,7 +63,7 @@ type DeclaredDevice struct {
 // Order: domains, classes, hosts, devices, so that each finds what it belongs to. A
 // crash between leaves a part of it, which the next start completes.
 func (t *Tracker) Declare(ctx context.Context, d Declaration) error {
-	if err := d.validate(); err != nil {
+	if err := d.Validate(); err != nil {
 		return fmt.Errorf("declare: %w", err)
 	}
 	for try := 1; ; try++ {
@@ -81,7 +81,8 @@ func (t *Tracker) Declare(ctx context.Context, d Declaration) error {
 	return nil
 }
 
-func (d Declaration) validate() error {
+// Validate names the first entry that can't be, without asking any database.
+func (d Declaration) Validate() error {
 	for _, domain := range d.Domains {
 		if domain.Name == "" {
 			return errors.New("a domain has no name")
