@@ -63,7 +63,8 @@ func NewCluster(t testing.TB, o ClusterOptions) *Cluster {
 	return c
 }
 
-// caddyfile is the README's, with addresses and more options to be filled in.
+// caddyfile is the README's, with addresses and more options to be filled in, and with
+// more patience: hundreds of changes at once on a busy machine are no reason for a 503.
 const caddyfile = `{
 	mogilefs {
 		tracker {
@@ -91,7 +92,10 @@ SITE {
 	bind 127.0.0.1
 	handle_path /DOMAIN/* {
 		mogilefs DOMAIN {
-			methods GET PUT DELETEMORE
+			methods GET PUT DELETE
+			timeouts {
+				tracker 30s
+			}MORE
 		}
 	}
 	handle_path /undeclared/* {
