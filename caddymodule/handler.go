@@ -241,6 +241,11 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !h.allowed(r.Method) {
 		w.Header().Set("Allow", h.allow)
+		if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+			// The client waits for word before it sends a body that nobody will
+			// read. Since Caddy wraps bodies, net/http would wait for it too.
+			w.Header().Set("Connection", "close")
+		}
 		return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
 	}
 	err := h.serve(w, r)

@@ -1,7 +1,10 @@
 package caddymodule
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -63,6 +66,28 @@ func TestTheHandlerSpeaksHTTPAsConfigured(t *testing.T) {
 	r.want(http.StatusNonAuthoritativeInfo, http.MethodGet, "/pass/unknown", "")
 	r.wantBody("/pass/deep/name", "named")
 	r.want(http.StatusNotFound, http.MethodGet, "/images/unknown", "")
+}
+
+func TestAMethodThatIsNotAllowedIsRefusedBeforeTheBody(t *testing.T) {
+	r := newRig(t)
+	r.run(changed("methods GET PUT DELETE", "methods GET"))
+	conn, err := net.Dial("tcp", r.public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(soon)); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "PUT /images/k HTTP/1.1\r\nHost: %s\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n", r.public)
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("got %v; want an answer although no body was sent", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusMethodNotAllowed || !answer.Close {
+		t.Errorf("got %s, close %v; want 405 and the end of the connection", answer.Status, answer.Close)
+	}
 }
 
 // Caddy starts apps in no order, so requests may come before the tracker is there.

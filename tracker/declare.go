@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
@@ -81,11 +82,29 @@ func (t *Tracker) Declare(ctx context.Context, d Declaration) error {
 	return nil
 }
 
+// The widths of the columns that hold names (docs/spec/schema.md §1).
+const (
+	maxDomainName = 255
+	maxClassName  = 50
+	maxHostName   = 40
+)
+
+// checkName refuses a name that is empty or too long for its column.
+func checkName(what, name string, most int) error {
+	switch n := utf8.RuneCountInString(name); {
+	case n == 0:
+		return fmt.Errorf("a %s has no name", what)
+	case n > most:
+		return fmt.Errorf("%s %q: the name has %d characters; at most %d fit", what, name, n, most)
+	}
+	return nil
+}
+
 // Validate names the first entry that can't be, without asking any database.
 func (d Declaration) Validate() error {
 	for _, domain := range d.Domains {
-		if domain.Name == "" {
-			return errors.New("a domain has no name")
+		if err := checkName("domain", string(domain.Name), maxDomainName); err != nil {
+			return err
 		}
 		for _, c := range domain.Classes {
 			if err := c.validate(); err != nil {
@@ -94,8 +113,11 @@ func (d Declaration) Validate() error {
 		}
 	}
 	for _, h := range d.Hosts {
-		if h.Name == "" || h.IP == "" || h.Port == 0 {
-			return fmt.Errorf("host %q at %q port %d: want a name, an IP and a port", h.Name, h.IP, h.Port)
+		if err := checkName("host", string(h.Name), maxHostName); err != nil {
+			return err
+		}
+		if h.IP == "" || h.Port == 0 {
+			return fmt.Errorf("host %q at %q port %d: want an IP and a port", h.Name, h.IP, h.Port)
 		}
 	}
 	for _, dev := range d.Devices {
@@ -107,8 +129,8 @@ func (d Declaration) Validate() error {
 }
 
 func (c DeclaredClass) validate() error {
-	if c.Name == "" {
-		return errors.New("a class has no name")
+	if err := checkName("class", string(c.Name), maxClassName); err != nil {
+		return err
 	}
 	if c.MinDevCount < 1 || c.MinDevCount > maxMinDevCount {
 		return fmt.Errorf("class %q: mindevcount is %d: want 1 to %d", c.Name, c.MinDevCount, maxMinDevCount)

@@ -130,7 +130,11 @@ func TestDeclareRefusesWhatCannotBe(t *testing.T) {
 		"mindevcount is 0: want 1 to":   func(d *tracker.Declaration) { d.Domains[0].Classes[0].MinDevCount = 0 },
 		"mindevcount is 256: want 1 to": func(d *tracker.Declaration) { d.Domains[0].Classes[0].MinDevCount = 256 },
 		"there is no Nowhere; known":    func(d *tracker.Declaration) { d.Domains[0].Classes[0].Policy = "Nowhere()" },
-		"want a name, an IP and a port": func(d *tracker.Declaration) { d.Hosts[0].Port = 0 },
+		"a host has no name":            func(d *tracker.Declaration) { d.Hosts[0].Name = "" },
+		"want an IP and a port":         func(d *tracker.Declaration) { d.Hosts[0].Port = 0 },
+		"256 characters; at most 255":   func(d *tracker.Declaration) { d.Domains[1].Name = mogile.DomainName(strings.Repeat("d", 256)) },
+		"51 characters; at most 50":     func(d *tracker.Declaration) { d.Domains[0].Classes[0].Name = mogile.ClassName(strings.Repeat("c", 51)) },
+		"41 characters; at most 40":     func(d *tracker.Declaration) { d.Hosts[0].Name = mogile.HostName(strings.Repeat("h", 41)) },
 		"want a devid from 1":           func(d *tracker.Declaration) { d.Devices[0].DevID = 0 },
 	} {
 		d := quiet()
