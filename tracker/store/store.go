@@ -121,7 +121,7 @@ type Uploads interface {
 	CloseUpload(ctx context.Context, c Closing) (replaced mogile.FID, err error)
 	// AbandonUpload gives an upload up, in one transaction: the tempfile row
 	// goes (ErrNotFound when somebody else had removed it), and the copy on dev
-	// is recorded and queued for deletion.
+	// is recorded and queued for deletion. dev is 0 when no device was tried.
 	AbandonUpload(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
 	// SweepUploads abandons at most limit uploads opened longer ago than age:
 	// every device that was offered is taken to hold a copy. It returns how many

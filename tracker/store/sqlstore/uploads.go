@@ -213,6 +213,9 @@ func abandon(t *tx, fid mogile.FID, devs []mogile.DevID) error {
 		return err
 	}
 	for _, dev := range devs {
+		if dev == 0 { // none; a row of it could never be deleted
+			continue
+		}
 		if err := recordCopy(t, fid, dev); err != nil {
 			return err
 		}

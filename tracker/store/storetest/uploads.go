@@ -17,6 +17,7 @@ var uploadChecks = []check{
 	{"CloseReplacesAndDoomsTheOld", closeReplacesAndDoomsTheOld},
 	{"CloseOfNoUploadChangesNothing", closeOfNoUploadChangesNothing},
 	{"AbandonDoomsTheCopy", abandonDoomsTheCopy},
+	{"AbandonWithoutADeviceRecordsNoCopy", abandonWithoutADeviceRecordsNoCopy},
 	{"SweepAbandonsOldUploads", sweepAbandonsOldUploads},
 	{"SweepLeavesYoungUploads", sweepLeavesYoungUploads},
 }
@@ -160,6 +161,14 @@ func abandonDoomsTheCopy(e env) {
 	e.wants(store.ErrNotFound, e.s.AbandonUpload(e.ctx, fid, 2), "abandon twice")
 	_, err = e.s.CloseUpload(e.ctx, closing(fid, "key"))
 	e.wants(store.ErrNotFound, err, "close after abandon")
+}
+
+func abandonWithoutADeviceRecordsNoCopy(e env) {
+	fid := e.open("key")
+	e.must(e.s.AbandonUpload(e.ctx, fid, 0), "abandon upload")
+	e.devices(fid)
+	_, err := e.s.Upload(e.ctx, fid)
+	e.wants(store.ErrNotFound, err, "find upload")
 }
 
 // olderThanTheFuture is an age that all uploads have.
