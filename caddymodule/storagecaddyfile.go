@@ -1,0 +1,52 @@
+package caddymodule
+
+import (
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+func (n *StorageNode) parseBlock(d *caddyfile.Dispenser) error {
+	var durable string
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch d.Val() {
+		case "root":
+			err = oneArg(d, &n.Root)
+		case "devices":
+			err = n.parseDevices(d)
+		case "address":
+			err = oneArg(d, &n.Address)
+		case "management":
+			err = oneArg(d, &n.Management)
+		case "register":
+			n.Register = true
+			err = noArgs(d)
+		case "durable":
+			var on bool
+			on, err = onOff(d, &durable)
+			n.Fast = !on
+		default:
+			err = d.Errf("unrecognized subdirective: %s", d.Val())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *StorageNode) parseDevices(d *caddyfile.Dispenser) error {
+	ids, err := someArgs(d, nil)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		dev, err := strconv.ParseUint(id, 10, 32)
+		if err != nil || dev == 0 {
+			return d.Errf("devices %s: want numbers from 1 up", id)
+		}
+		n.Devices = append(n.Devices, uint32(dev))
+	}
+	return nil
+}
