@@ -39,7 +39,7 @@ var table = map[string]row{
 			"tracker/protocol", "tracker/store", "tracker/topology",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
-		tests: []string{"tracker/store/sqlstore"},
+		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
 	"tracker/protocol": {ours: []string{"mogile"}},
 	"tracker/policy":   {ours: []string{"mogile"}},
@@ -47,23 +47,23 @@ var table = map[string]row{
 	"tracker/command": {
 		ours:  []string{"mogile", "tracker/protocol", "tracker/store", "tracker/topology"},
 		libs:  []string{zapLib, syncLib},
-		tests: []string{"tracker/store/sqlstore"},
+		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
 	"tracker/topology": {
 		ours:  []string{"mogile", "tracker/store"},
 		libs:  []string{zapLib},
-		tests: []string{"tracker/store/sqlstore"},
+		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
 	"tracker/job": {
 		ours:  []string{"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node"},
 		libs:  []string{zapLib, syncLib, timeLib},
-		tests: []string{"tracker/store/sqlstore"},
+		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
 	"tracker/store": {ours: []string{"mogile"}},
 	"tracker/store/sqlstore": {
 		ours:  []string{"mogile", "tracker/store"},
 		libs:  []string{zapLib, syncLib, "modernc.org/sqlite", "github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5"},
-		tests: []string{"tracker/store/storetest"},
+		tests: []string{"tracker/store/storetest", "tests/database"},
 	},
 	"tracker/store/storetest": {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
@@ -75,8 +75,9 @@ var table = map[string]row{
 	"storage/sidechannel": {ours: []string{"mogile", "storage/disk"}, libs: []string{zapLib, syncLib, sysLib}},
 
 	"caddymodule": {
-		ours: []string{"mogile", "cache", "edge", "tracker/...", "storage/..."},
-		libs: []string{everything},
+		ours:  []string{"mogile", "cache", "edge", "tracker/...", "storage/..."},
+		libs:  []string{everything},
+		tests: []string{"tests/database"},
 	},
 	"cmd/caddy": {
 		ours: []string{".", "caddymodule"},

@@ -1,0 +1,215 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// startWithin bounds how long a server may take to answer: far more than it
+	// needs, as it may have to recover, on a busy machine.
+	startWithin = 60 * time.Second
+	// stopWithin bounds a clean stop.
+	stopWithin = 60 * time.Second
+	// pollEvery is how often a server that starts is asked.
+	pollEvery = 20 * time.Millisecond
+	// startTries is how many ports are tried when others take them first.
+	startTries = 5
+	// tailBytes is how much of the log an error shows.
+	tailBytes = 3 << 10
+)
+
+// Server is a private database server: own data directory, own unix socket, own
+// loopback port. Its methods are for one goroutine at a time.
+type Server struct {
+	engine  engine
+	dir     string // holds data/ and the log
+	port    int
+	options []string
+	db      *sql.DB // the admin's connections
+	process *process
+}
+
+// StartMariaDB starts a server in dir, on the data that lies there from an earlier
+// one or else on new. Options are more of the command line and override what is set
+// here: "--innodb-flush-log-at-trx-commit=1". The caller stops it.
+func StartMariaDB(dir string, options ...string) (*Server, error) {
+	return start(mariaDB{}, dir, options)
+}
+
+// StartPostgres does the same for PostgreSQL: "-c", "fsync=on".
+func StartPostgres(dir string, options ...string) (*Server, error) {
+	return start(postgres{}, dir, options)
+}
+
+func start(e engine, dir string, options []string) (*Server, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{engine: e, dir: dir, options: options}
+	if _, err := os.Stat(s.data()); errors.Is(err, os.ErrNotExist) {
+		if err := populate(e, s.data()); err != nil {
+			return nil, err
+		}
+	}
+	for range startTries {
+		if s.port, err = freePort(); err != nil {
+			return nil, err
+		}
+		if err = s.launch(); err == nil {
+			return s, nil
+		}
+		if !s.portTaken() {
+			break
+		}
+	}
+	return nil, err
+}
+
+func (s *Server) data() string    { return filepath.Join(s.dir, "data") }
+func (s *Server) logPath() string { return filepath.Join(s.dir, s.engine.name()+".log") }
+
+// Addr is host and port, with the host as a number.
+func (s *Server) Addr() string { return loopback(s.port) }
+
+// PID is the process id; PostgreSQL has children beside it.
+func (s *Server) PID() int { return s.process.pid() }
+
+// Admin is connections of a user who may do everything, to no database of a test.
+// They are closed with the server.
+func (s *Server) Admin() *sql.DB { return s.db }
+
+// launch starts the process and waits until it answers. After an error nothing of
+// it is left.
+func (s *Server) launch() error {
+	if err := s.run(); err != nil {
+		return fmt.Errorf("start %s: %w", s.engine.name(), err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
+	defer cancel()
+	if err := s.await(ctx); err != nil {
+		err = fmt.Errorf("start %s: %w; its log ends with:\n%s", s.engine.name(), err, s.logTail())
+		return errors.Join(err, s.Kill())
+	}
+	return nil
+}
+
+// run starts the process, without waiting.
+func (s *Server) run() error {
+	cmd, err := s.engine.command(s.data(), s.port, s.options)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(s.logPath(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the process has its own descriptor
+	cmd.Stdout, cmd.Stderr = log, log
+	db, err := sql.Open(s.engine.driver(), s.engine.dsn(s.Addr(), admin, s.adminDatabase()))
+	if err != nil {
+		return err
+	}
+	if s.process, err = startProcess(cmd); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.db = db
+	return nil
+}
+
+// adminDatabase is one that every server has.
+func (s *Server) adminDatabase() string {
+	if s.engine.driver() == "pgx" {
+		return "postgres"
+	}
+	return "mysql"
+}
+
+// await waits until the server answers.
+func (s *Server) await(ctx context.Context) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		err := s.answers(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.process.exited:
+			return errors.New("it ended by itself")
+		case <-ctx.Done():
+			return fmt.Errorf("it did not answer within %v: %w", startWithin, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// answers asks the server for its data directory: on the port there may be one of
+// another test process that was faster.
+func (s *Server) answers(ctx context.Context) error {
+	var data string
+	if err := s.db.QueryRowContext(ctx, s.engine.where()).Scan(&data); err != nil {
+		return err
+	}
+	if filepath.Clean(data) != s.data() {
+		return fmt.Errorf("a server on %s answers on the port", data)
+	}
+	return nil
+}
+
+// portTaken reports whether the log says that another process has the port.
+func (s *Server) portTaken() bool {
+	return strings.Contains(strings.ToLower(s.logTail()), "address already in use")
+}
+
+func (s *Server) logTail() string {
+	text, err := os.ReadFile(s.logPath())
+	if err != nil {
+		return err.Error()
+	}
+	return tail(text)
+}
+
+func tail(text []byte) string { return string(text[max(0, len(text)-tailBytes):]) }
+
+// process is a running server.
+type process struct {
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when the process is gone
+}
+
+// startProcess starts a command that dies with this process. The kernel sends the
+// signal for that when the thread ends that has started the command, so a goroutine
+// keeps its thread until the command has ended.
+func startProcess(cmd *exec.Cmd) (*process, error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid = true // an interrupt at the terminal is for the tests
+	p := &process{cmd: cmd, exited: make(chan struct{})}
+	started := make(chan error, 1)
+	go func() { // end waits for it
+		defer close(p.exited)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // the exit code is in ProcessState
+		}
+	}()
+	return p, <-started
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
