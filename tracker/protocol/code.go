@@ -78,6 +78,12 @@ const (
 	UnregClass            Code = "unreg_class"
 )
 
+// The code that the reference does not have.
+const (
+	// NotAllowed: the command is for operators, and the client is none.
+	NotAllowed Code = "not_allowed"
+)
+
 // The codes whose text is made up for each answer (docs/spec/tracker-protocol.md §4.3).
 const (
 	BadArgs          Code = "bad_args"
@@ -121,6 +127,7 @@ var texts = map[Code]string{
 	NoTempFile:         "No tempfile or file already closed",
 	NoDelDefaultClass:  "Cannot delete the default class",
 	NoneMatch:          "No keys match that pattern and after-value (if any).",
+	NotAllowed:         "Only operators may do that; the tracker's admin_allow says who they are",
 	PluginAborted:      "Action aborted by plugin",
 	RebalNotStarted:    "Rebalance not running",
 	StateTooHigh:       "Status cannot go from dead to alive; must use down",
