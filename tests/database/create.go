@@ -31,7 +31,7 @@ func (s *Server) MustCreate(t testing.TB, how string) (dsn string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if s.process == nil {
+		if s.doomed || s.process == nil {
 			return
 		}
 		if err := s.exec(s.engine.drop(name)); err != nil {

@@ -23,6 +23,8 @@ type engine interface {
 	// dsn is how u reaches a database through driver.
 	dsn(addr string, u user, database string) string
 	driver() string
+	// home is the database that a server always has.
+	home() string
 	// where is a query for the data directory of the server that answers.
 	where() string
 	// create is the statements that make a database which u may do anything in,

@@ -86,6 +86,8 @@ func (m mariaDB) command(data string, port int, options []string) (*exec.Cmd, er
 		"--skip-log-bin", "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M",
 		"--key-buffer-size=1M", "--aria-pagecache-buffer-size=1M", "--max-connections=500",
 		"--performance-schema=OFF",
+		// As in Debian's configuration, which is not read.
+		"--character-set-server=utf8mb4", "--collation-server=utf8mb4_general_ci",
 	)
 	return exec.Command(server, append(args, options...)...), nil
 }
@@ -99,6 +101,7 @@ func (mariaDB) dsn(addr string, u user, database string) string {
 }
 
 func (mariaDB) driver() string { return "mysql" }
+func (mariaDB) home() string   { return "mysql" }
 func (mariaDB) where() string  { return "SELECT @@datadir" }
 
 func (mariaDB) create(name, how string, u user) []string {

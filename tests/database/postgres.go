@@ -142,8 +142,6 @@ func (p postgres) command(data string, port int, options []string) (*exec.Cmd, e
 		// In the data directory; a whole path can be longer than a socket's may.
 		"unix_socket_directories=.",
 		"fsync=off", "max_connections=200", "shared_buffers=32MB",
-		// Without it, the first connection after a kill waits for a checkpoint.
-		"full_page_writes=off",
 	} {
 		args = append(args, "-c", setting)
 	}
@@ -159,6 +157,7 @@ func (postgres) dsn(addr string, u user, database string) string {
 }
 
 func (postgres) driver() string { return "pgx" }
+func (postgres) home() string   { return "postgres" }
 func (postgres) where() string  { return "SHOW data_directory" }
 
 func (postgres) create(name, how string, u user) []string {

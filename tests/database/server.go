@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -35,8 +32,10 @@ type Server struct {
 	dir     string // holds data/ and the log
 	port    int
 	options []string
-	db      *sql.DB // the admin's connections
-	process *process
+	db      *sql.DB  // the admin's connections
+	process *process // nil after its end
+	// doomed says that nobody wants the data after the test.
+	doomed bool
 }
 
 // StartMariaDB starts a server in dir, on the data that lies there from an earlier
@@ -57,10 +56,8 @@ func start(e engine, dir string, options []string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{engine: e, dir: dir, options: options}
-	if _, err := os.Stat(s.data()); errors.Is(err, os.ErrNotExist) {
-		if err := populate(e, s.data()); err != nil {
-			return nil, err
-		}
+	if err := populate(e, s.data()); err != nil {
+		return nil, err
 	}
 	for range startTries {
 		if s.port, err = freePort(); err != nil {
@@ -82,9 +79,6 @@ func (s *Server) logPath() string { return filepath.Join(s.dir, s.engine.name()+
 // Addr is host and port, with the host as a number.
 func (s *Server) Addr() string { return loopback(s.port) }
 
-// PID is the process id; PostgreSQL has children beside it.
-func (s *Server) PID() int { return s.process.pid() }
-
 // Admin is connections of a user who may do everything, to no database of a test.
 // They are closed with the server.
 func (s *Server) Admin() *sql.DB { return s.db }
@@ -95,9 +89,7 @@ func (s *Server) launch() error {
 	if err := s.run(); err != nil {
 		return fmt.Errorf("start %s: %w", s.engine.name(), err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
-	defer cancel()
-	if err := s.await(ctx); err != nil {
+	if err := s.await(); err != nil {
 		err = fmt.Errorf("start %s: %w; its log ends with:\n%s", s.engine.name(), err, s.logTail())
 		return errors.Join(err, s.Kill())
 	}
@@ -116,7 +108,7 @@ func (s *Server) run() error {
 	}
 	defer log.Close() // the process has its own descriptor
 	cmd.Stdout, cmd.Stderr = log, log
-	db, err := sql.Open(s.engine.driver(), s.engine.dsn(s.Addr(), admin, s.adminDatabase()))
+	db, err := sql.Open(s.engine.driver(), s.engine.dsn(s.Addr(), admin, s.engine.home()))
 	if err != nil {
 		return err
 	}
@@ -127,16 +119,10 @@ func (s *Server) run() error {
 	return nil
 }
 
-// adminDatabase is one that every server has.
-func (s *Server) adminDatabase() string {
-	if s.engine.driver() == "pgx" {
-		return "postgres"
-	}
-	return "mysql"
-}
-
 // await waits until the server answers.
-func (s *Server) await(ctx context.Context) error {
+func (s *Server) await() error {
+	ctx, cancel := context.WithTimeout(s.process.life, startWithin)
+	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
@@ -145,7 +131,7 @@ func (s *Server) await(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-s.process.exited:
+		case <-s.process.life.Done():
 			return errors.New("it ended by itself")
 		case <-ctx.Done():
 			return fmt.Errorf("it did not answer within %v: %w", startWithin, err)
@@ -161,10 +147,15 @@ func (s *Server) answers(ctx context.Context) error {
 	if err := s.db.QueryRowContext(ctx, s.engine.where()).Scan(&data); err != nil {
 		return err
 	}
-	if filepath.Clean(data) != s.data() {
-		return fmt.Errorf("a server on %s answers on the port", data)
+	its, err := os.Stat(data)
+	if err != nil {
+		return err
 	}
-	return nil
+	ours, err := os.Stat(s.data())
+	if err == nil && !os.SameFile(its, ours) {
+		err = fmt.Errorf("a server on %s has the port", data)
+	}
+	return err
 }
 
 // portTaken reports whether the log says that another process has the port.
@@ -181,35 +172,3 @@ func (s *Server) logTail() string {
 }
 
 func tail(text []byte) string { return string(text[max(0, len(text)-tailBytes):]) }
-
-// process is a running server.
-type process struct {
-	cmd    *exec.Cmd
-	exited chan struct{} // closed when the process is gone
-}
-
-// startProcess starts a command that dies with this process. The kernel sends the
-// signal for that when the thread ends that has started the command, so a goroutine
-// keeps its thread until the command has ended.
-func startProcess(cmd *exec.Cmd) (*process, error) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr.Setpgid = true // an interrupt at the terminal is for the tests
-	p := &process{cmd: cmd, exited: make(chan struct{})}
-	started := make(chan error, 1)
-	go func() { // end waits for it
-		defer close(p.exited)
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // the exit code is in ProcessState
-		}
-	}()
-	return p, <-started
-}
-
-func (p *process) pid() int { return p.cmd.Process.Pid }

@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// shared is the servers that all tests of this process use.
+// shared is what the tests of this process have in common.
 var shared struct {
-	sync.Mutex
-	main    bool   // Main runs, and will stop them
-	dir     string // of all of them, made for the first
-	servers map[string]*Server
+	sync.Mutex          // guards all below
+	main       bool     // Main runs, and will clean up
+	scratch    *scratch // holds the data of all servers
+	servers    map[string]*Server
 }
 
 // Main is for a package's TestMain: it runs the tests, stops the shared servers and
@@ -38,10 +38,7 @@ func stopShared() error {
 	for _, s := range shared.servers {
 		errs = append(errs, s.Stop())
 	}
-	if shared.dir != "" {
-		errs = append(errs, os.RemoveAll(shared.dir))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, shared.scratch.remove())...)
 }
 
 // MariaDB is the one MariaDB of this test process, started at the first call and
@@ -67,33 +64,29 @@ func share(t testing.TB, e engine) *Server {
 	if s := shared.servers[e.name()]; s != nil {
 		return s
 	}
-	s, err := startShared(e)
+	dir, err := scratchLocked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := start(e, dir, nil)
 	if err != nil {
 		give(t, err)
 	}
+	shared.servers[e.name()] = s
 	return s
 }
 
-// startShared starts a server below the directory that they share; the caller holds
-// the lock.
-func startShared(e engine) (*Server, error) {
-	if shared.dir == "" {
-		dir, err := os.MkdirTemp("", "mogilefs-databases-")
+// scratchLocked makes a directory for the data of a server; the caller holds the
+// lock.
+func scratchLocked() (string, error) {
+	if shared.scratch == nil {
+		s, err := newScratch()
 		if err != nil {
-			return nil, err
+			return "", fmt.Errorf("make a directory for databases: %w", err)
 		}
-		shared.dir, shared.servers = dir, map[string]*Server{}
+		shared.scratch, shared.servers = s, map[string]*Server{}
 	}
-	// A failed start may have left data; the next test gets another directory.
-	dir, err := os.MkdirTemp(shared.dir, e.name()+"-")
-	if err != nil {
-		return nil, err
-	}
-	s, err := start(e, dir, nil)
-	if err == nil {
-		shared.servers[e.name()] = s
-	}
-	return s, err
+	return os.MkdirTemp(shared.scratch.dir, "server-")
 }
 
 // OwnMariaDB starts a server for one test alone, which may kill and freeze it; it
@@ -111,16 +104,23 @@ func OwnPostgres(t testing.TB, options ...string) *Server {
 
 func own(t testing.TB, e engine, options []string) *Server {
 	t.Helper()
-	s, err := start(e, t.TempDir(), options)
+	shared.Lock()
+	dir, err := scratchLocked()
+	shared.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := start(e, dir, options)
 	if err != nil {
 		give(t, err)
 	}
+	s.doomed = true
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("end of the log of %s:\n%s", e.name(), s.logTail())
 		}
-		// What a test wanted to know of a clean end, it has looked at.
-		if err := s.Kill(); err != nil {
+		// Nobody looks at the data any more: it need not be a clean end.
+		if err := errors.Join(s.Kill(), os.RemoveAll(dir)); err != nil {
 			t.Error(err)
 		}
 	})

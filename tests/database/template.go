@@ -9,13 +9,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 )
 
-// populate gives a server its data directory: a copy of the template.
+// populate gives a server its data directory, a copy of the template, unless it is
+// there.
 func populate(e engine, data string) error {
+	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	template, err := template(e)
 	if err != nil {
 		return fmt.Errorf("prepare a data directory of %s: %w", e.name(), err)
@@ -25,9 +28,6 @@ func populate(e engine, data string) error {
 
 // template is the prepared data directory for a kind of server, made when it is
 // not there. Test packages run side by side, so one makes it and the others wait.
-//
-// Order: 1. a lock; 2. the template under another name; 3. the rename. A crash
-// after 2 leaves a directory that the next one who holds the lock removes.
 func template(e engine) (string, error) {
 	recipe, err := e.recipe()
 	if err != nil {
@@ -39,11 +39,11 @@ func template(e engine) (string, error) {
 		return "", err
 	}
 	ready := filepath.Join(cache, e.name()+"-"+hex.EncodeToString(hash[:8]))
-	unlock, err := lock(ready + ".lock")
+	held, err := lock(ready+".lock", syscall.LOCK_EX)
 	if err != nil {
 		return "", err
 	}
-	defer unlock()
+	defer held.Close()
 	if _, err := os.Stat(ready); !errors.Is(err, fs.ErrNotExist) {
 		return ready, err
 	}
@@ -62,44 +62,23 @@ func makeTemplate(e engine, ready string) error {
 	if err := e.prepare(data); err != nil {
 		return err
 	}
-	half := ready + ".half"
-	if err := os.RemoveAll(half); err != nil {
-		return err
-	}
-	if err := copyTree(data, half); err != nil {
-		return err
-	}
-	return os.Rename(half, ready)
+	return copyTree(data, ready)
 }
 
 // copyTree copies a directory with owners and holes, sharing the blocks where the
 // file system can.
+//
+// Order: 1. the copy, under another name; 2. the rename. A crash after 1 leaves a
+// half copy that the next one removes.
 func copyTree(from, to string) error {
-	return run(exec.Command("cp", "-a", "--reflink=auto", "--sparse=always", from, to))
-}
-
-// cacheDir is where templates are kept: with the user's caches, or where there are
-// none, with temporary files.
-func cacheDir() (string, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		dir = filepath.Join(os.TempDir(), "cache-"+strconv.Itoa(os.Getuid()))
+	half := to + ".half"
+	if err := os.RemoveAll(half); err != nil {
+		return err
 	}
-	dir = filepath.Join(dir, "caddy-mogilefs", "databases")
-	return dir, os.MkdirAll(dir, 0o700)
-}
-
-// lock takes a file lock that excludes other processes, and returns its release.
-func lock(path string) (func(), error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, err
+	if err := run(exec.Command("cp", "-a", "--reflink=auto", "--sparse=always", from, half)); err != nil {
+		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return func() { f.Close() }, nil // closing releases it
+	return os.Rename(half, to)
 }
 
 // open lets other users pass through the directories above a data directory, which
