@@ -40,6 +40,26 @@ type dialect struct {
 	translate func(text string) string
 	// isDup recognises the violation of a primary key or a unique index.
 	isDup func(err error) bool
+	// insert is tx.insert, where the driver doesn't tell the number; else nil.
+	insert func(t *tx, column, text string, args []any) (int64, error)
+	// holdFIDs keeps others from taking fids until the transaction ends, and moveFIDs
+	// makes the next one greater than fid, where the sequence of tempfile does not
+	// follow a row with an explicit number; else nil.
+	holdFIDs []string
+	moveFIDs func(t *tx, fid mogile.FID) error
+	// isConflict recognises that the database undid a transaction for the sake of
+	// another one, so that it can be run again. Servers only.
+	isConflict func(err error) bool
+	// isGone recognises the server's word that this connection, or the server behind
+	// it, will be of no use any more: it shuts down, or became read-only. Servers only.
+	isGone func(err error) bool
+	// begin opens a transaction that writes, snapshot one whose statements all see
+	// the same moment. Servers only.
+	begin, snapshot []string
+	// tryLock takes a named lock for its connection, without waiting, and reports
+	// whether it got it; unlock gives it back. Servers only.
+	tryLock func(t *tx, name string) (bool, error)
+	unlock  func(t *tx, name string) error
 	// oneTracker: the database has one tracker process at a time, so that leases
 	// that are there when it is opened are those of a dead one.
 	oneTracker bool

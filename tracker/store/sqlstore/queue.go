@@ -74,7 +74,8 @@ func replicateNow(t *tx, fid mogile.FID) error {
 // that is there as it is: a worker that has it in hand then removes it, and the change
 // is forgotten.)
 func replicateAnew(t *tx, fid mogile.FID) error {
-	_, err := t.exec("REPLACE INTO file_to_replicate (fid, nexttry) VALUES (?, 0)", fid)
+	_, err := t.exec(`REPLACE INTO file_to_replicate (fid, nexttry, fromdevid, failcount, flags)
+		VALUES (?, 0, NULL, 0, 0)`, fid)
 	return err
 }
 

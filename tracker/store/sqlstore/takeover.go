@@ -41,8 +41,8 @@ var fidTables = []string{"file", "file_on", "file_to_delete", "file_to_delete2",
 
 // raiseFIDs makes the next fid greater than all that are known: the peer looks at
 // file alone, and after a restart may give a new upload the number of a file that
-// still waits to be erased. A row with the highest number raises the sequence, and
-// takes the number along when it goes.
+// still waits to be erased. In most databases, a row with the highest number raises the
+// sequence, and takes the number along when it goes.
 func raiseFIDs(t *tx) error {
 	var highest mogile.FID
 	for _, table := range fidTables {
@@ -51,6 +51,9 @@ func raiseFIDs(t *tx) error {
 			return err
 		}
 		highest = max(highest, fid)
+	}
+	if t.d.moveFIDs != nil {
+		return t.d.moveFIDs(t, highest)
 	}
 	taken, err := t.exists("SELECT 1 FROM tempfile WHERE fid >= ?", highest)
 	if err != nil || taken || highest == 0 {

@@ -29,8 +29,12 @@ func (t *tx) exec(text string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-// insert runs an INSERT and returns the number the database gave the row.
-func (t *tx) insert(text string, args ...any) (int64, error) {
+// insert runs an INSERT and returns the number that the database gave the row in the
+// column.
+func (t *tx) insert(column, text string, args ...any) (id int64, err error) {
+	if t.d.insert != nil {
+		return t.d.insert(t, column, text, args)
+	}
 	res, err := t.result(text, args)
 	if err != nil {
 		return 0, err

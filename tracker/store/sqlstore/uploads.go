@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,40 +22,57 @@ func (s *Store) OpenUpload(ctx context.Context, u store.Upload) (fid mogile.FID,
 	if u.FID > maxExplicitFID {
 		return 0, fmt.Errorf("open upload: fid %d is greater than %d", u.FID, uint64(maxExplicitFID))
 	}
-	err = s.db.write(ctx, func(t *tx) (err error) {
-		if fid, err = newFID(t, u); err != nil || u.FID == 0 {
-			return err
-		}
-		next := fid
-		fid = u.FID
-		return chooseFID(t, u, next)
-	})
+	open := func(t *tx) (err error) {
+		fid, err = openUpload(t, u)
+		return err
+	}
+	// Lagging and nothing else: an error of undoing that may be joined to it counts.
+	if err = s.db.write(ctx, open); err == errLagging {
+		err = s.db.write(ctx, func(t *tx) error {
+			if err := raiseFIDs(t); err != nil {
+				return err
+			}
+			return open(t)
+		})
+	}
 	if err != nil {
 		return 0, wrap(err, "open upload of key %q", u.Key)
 	}
 	return fid, nil
 }
 
+// errLagging: the sequence of tempfile gave a fid that is in use.
+var errLagging = errors.New("the sequence of fids lags behind what is in use")
+
+func openUpload(t *tx, u store.Upload) (mogile.FID, error) {
+	if u.FID == 0 {
+		return newFID(t, u)
+	}
+	if err := t.all(t.d.holdFIDs); err != nil {
+		return 0, err
+	}
+	next, err := newFID(t, u)
+	if err != nil {
+		return 0, err
+	}
+	return u.FID, chooseFID(t, u, next)
+}
+
 // newFID inserts the upload under a new fid. The sequence of tempfile is the
-// authority while other trackers work beside this one. Should it lag behind what
-// is in use, it is raised, once: within one transaction nothing else is added.
+// authority while other trackers work beside this one.
 func newFID(t *tx, u store.Upload) (mogile.FID, error) {
-	u.FID = 0
 	fid, err := insertAuto(t, u)
+	if errors.Is(err, store.ErrDup) {
+		return 0, errLagging
+	}
 	if err != nil {
 		return 0, err
 	}
 	used, err := fidInUse(t, fid)
-	if err != nil || !used {
-		return fid, err
+	if err == nil && used {
+		err = errLagging
 	}
-	if _, err := t.exec("DELETE FROM tempfile WHERE fid = ?", fid); err != nil {
-		return 0, err
-	}
-	if err := raiseFIDs(t); err != nil {
-		return 0, err
-	}
-	return insertAuto(t, u)
+	return fid, err
 }
 
 // chooseFID turns the row that newFID inserted under next into one with the
@@ -73,11 +91,14 @@ func chooseFID(t *tx, u store.Upload, next mogile.FID) error {
 	if _, err := t.exec("DELETE FROM tempfile WHERE fid = ?", next); err != nil {
 		return err
 	}
-	return insertTempfile(t, u)
+	if err := insertTempfile(t, u); err != nil || t.d.moveFIDs == nil {
+		return err
+	}
+	return t.d.moveFIDs(t, u.FID)
 }
 
 func insertAuto(t *tx, u store.Upload) (mogile.FID, error) {
-	id, err := t.insert(`INSERT INTO tempfile (createtime, classid, dmid, dkey, devids)
+	id, err := t.insert("fid", `INSERT INTO tempfile (createtime, classid, dmid, dkey, devids)
 		VALUES (UNIX_TIMESTAMP(), ?, ?, ?, ?)`, u.Class, u.Domain, u.Key, joinDevIDs(u.Devices))
 	return mogile.FID(id), err
 }
@@ -88,14 +109,11 @@ func insertTempfile(t *tx, u store.Upload) error {
 	return err
 }
 
-// fidInUse looks everywhere but in tempfile.
+// usedFID finds a row when a fid is anywhere but in tempfile.
+var usedFID = "SELECT 1 FROM " + strings.Join(fidTables, " WHERE fid = ? UNION ALL SELECT 1 FROM ") + " WHERE fid = ? LIMIT 1"
+
 func fidInUse(t *tx, fid mogile.FID) (bool, error) {
-	for _, table := range fidTables {
-		if used, err := t.exists("SELECT 1 FROM "+table+" WHERE fid = ? LIMIT 1", fid); err != nil || used {
-			return used, err
-		}
-	}
-	return false, nil
+	return t.exists(usedFID, slices.Repeat([]any{fid}, len(fidTables))...)
 }
 
 // joinDevIDs and splitDevIDs are the text form of tempfile.devids: 1,2,3. What is

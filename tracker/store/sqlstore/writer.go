@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -136,10 +137,12 @@ func (w *writer) apply(c *change) error {
 	if err := w.do("SAVEPOINT change"); err != nil {
 		return err
 	}
-	if c.err = c.fn(w.tx); c.err != nil && w.do("ROLLBACK TO change") != nil {
-		// No such savepoint any more: the error (full disk, lost file) ended the
-		// whole transaction.
-		return c.err
+	if c.err = c.fn(w.tx); c.err != nil {
+		if err := w.do("ROLLBACK TO change"); err != nil {
+			// No such savepoint any more: the error (full disk, lost file) ended the
+			// whole transaction.
+			return errors.Join(c.err, err)
+		}
 	}
 	return w.do("RELEASE change")
 }

@@ -52,7 +52,7 @@ func hostNamesAndAddressesAreUnique(e env) {
 	for what, h := range map[string]mogile.Host{
 		"name":  aHost("a", "10.0.0.3"),
 		"ip":    aHost("c", "10.0.0.1"),
-		"altip": {Name: "c", IP: "10.0.0.3", AltIP: "192.168.0.1", Port: 7500},
+		"altip": {Name: "c", State: mogile.HostAlive, IP: "10.0.0.3", AltIP: "192.168.0.1", Port: 7500},
 	} {
 		_, err := e.s.CreateHost(e.ctx, h)
 		e.wants(store.ErrDup, err, "create a host with a taken %s", what)
