@@ -14,8 +14,10 @@ type engine interface {
 	// recipe names everything a template depends on; the same recipe gives the
 	// same template. It is errMissing when the server is not installed.
 	recipe() (string, error)
-	// prepare makes the data directory of a template, below dir.
-	prepare(dir string) error
+	// account is who the server runs as.
+	account() (account, error)
+	// prepare is the commands that fill the empty data directory of a template.
+	prepare(data string) ([]*exec.Cmd, error)
 	// command is the server on a data directory and port; later options override.
 	command(data string, port int, options []string) (*exec.Cmd, error)
 	// quit is the signal for a clean end that does not wait for clients.

@@ -2,7 +2,6 @@ package database
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -46,32 +45,27 @@ func (m mariaDB) recipe() (string, error) {
 	return v + fmt.Sprint(mariaFiles) + mariaUsers, err
 }
 
-func (m mariaDB) prepare(dir string) error {
+func (mariaDB) account() (account, error) { return accountOf("mysql") }
+
+func (m mariaDB) prepare(data string) ([]*exec.Cmd, error) {
 	install, err := m.binary("mariadb-install-db")
 	if err != nil {
-		return err
-	}
-	args := append(m.arguments(dir), "--skip-test-db", "--auth-root-authentication-method=normal")
-	if err := run(exec.Command(install, args...)); err != nil {
-		return err
+		return nil, err
 	}
 	server, err := m.binary("mariadbd")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	bootstrap := exec.Command(server, append(m.arguments(dir), "--bootstrap")...)
-	bootstrap.Stdin = strings.NewReader(mariaUsers)
-	return run(bootstrap)
+	tables := exec.Command(install, append(m.arguments(data), "--skip-test-db", "--auth-root-authentication-method=normal")...)
+	users := exec.Command(server, append(m.arguments(data), "--bootstrap")...)
+	users.Stdin = strings.NewReader(mariaUsers)
+	return []*exec.Cmd{tables, users}, nil
 }
 
 // arguments is what every start on a data directory needs. The machine's own
 // configuration is not read.
 func (mariaDB) arguments(data string) []string {
-	args := append([]string{"--no-defaults", "--datadir=" + data}, mariaFiles...)
-	if os.Geteuid() == 0 {
-		args = append(args, "--user=root") // mariadbd refuses it unless told
-	}
-	return args
+	return append([]string{"--no-defaults", "--datadir=" + data}, mariaFiles...)
 }
 
 func (m mariaDB) command(data string, port int, options []string) (*exec.Cmd, error) {

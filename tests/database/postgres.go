@@ -3,9 +3,7 @@ package database
 import (
 	"fmt"
 	"net/url"
-	"os"
 	"os/exec"
-	osuser "os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,15 +15,16 @@ import (
 // postgres is the engine of PostgreSQL.
 type postgres struct{}
 
-// postgresInit is how the cluster of a template is made: every connection needs a
+// postgresInit is how the cluster of a template is made: connections over TCP need a
 // password, texts are UTF-8 and sort by their bytes.
 var postgresInit = []string{
-	"--username=" + admin.name, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
-	"--no-sync", "--no-instructions",
+	"--username=" + admin.name, "--auth-host=scram-sha-256", "--auth-local=trust",
+	"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions",
 }
 
-// postgresUsers is fed to postgres --single.
-var postgresUsers = fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'\n", ordinary.name, ordinary.password)
+// postgresUsers is fed to postgres --single, which wants one statement a line.
+var postgresUsers = fmt.Sprintf("ALTER ROLE %s PASSWORD '%s'\n", admin.name, admin.password) +
+	fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'\n", ordinary.name, ordinary.password)
 
 func (postgres) name() string { return "postgres" }
 
@@ -48,94 +47,31 @@ func (p postgres) recipe() (string, error) {
 		return "", err
 	}
 	v, err := version(server)
-	if err != nil {
-		return "", err
-	}
-	who, err := p.credential()
-	if err != nil {
-		return "", err
-	}
-	return v + fmt.Sprint(postgresInit, who) + postgresUsers, nil
+	return v + fmt.Sprint(postgresInit) + postgresUsers, err
 }
 
-// credential is the user that PostgreSQL runs as: it refuses to be root. Nil means
-// the user of this process.
-func (postgres) credential() (*syscall.Credential, error) {
-	if os.Geteuid() != 0 {
-		return nil, nil
-	}
-	who, err := osuser.Lookup("postgres")
-	if err != nil {
-		who, err = osuser.Lookup("nobody")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("find a user for PostgreSQL, which refuses to run as root: %w", err)
-	}
-	uid, err := strconv.ParseUint(who.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(who.Gid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-}
+func (postgres) account() (account, error) { return accountOf("postgres") }
 
-// as makes a command of PostgreSQL run as the user it may run as, who must own the
-// data directory and reach it.
-func (p postgres) as(data, command string, args ...string) (*exec.Cmd, error) {
-	path, err := p.binary(command)
+func (p postgres) prepare(data string) ([]*exec.Cmd, error) {
+	initdb, err := p.binary("initdb")
 	if err != nil {
 		return nil, err
 	}
-	who, err := p.credential()
+	server, err := p.binary("postgres")
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, args...)
-	if who == nil {
-		return cmd, nil
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
-	cmd.Dir = filepath.Dir(data)
-	return cmd, open(filepath.Dir(data))
-}
-
-func (p postgres) prepare(dir string) error {
-	who, err := p.credential()
-	if err != nil {
-		return err
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	if who != nil {
-		if err := os.Chown(dir, int(who.Uid), int(who.Gid)); err != nil {
-			return err
-		}
-	}
-	password := dir + ".password"
-	if err := os.WriteFile(password, []byte(admin.password), 0o644); err != nil {
-		return err
-	}
-	defer os.Remove(password)
-	initdb, err := p.as(dir, "initdb", append([]string{"-D", dir, "--pwfile=" + password}, postgresInit...)...)
-	if err != nil {
-		return err
-	}
-	if err := run(initdb); err != nil {
-		return err
-	}
-	single, err := p.as(dir, "postgres", "--single", "-D", dir, "-c", "fsync=off", "postgres")
-	if err != nil {
-		return err
-	}
-	single.Stdin = strings.NewReader(postgresUsers)
-	return run(single)
+	cluster := exec.Command(initdb, append([]string{"-D", data}, postgresInit...)...)
+	users := exec.Command(server, "--single", "-D", data, "-c", "fsync=off", "postgres")
+	users.Stdin = strings.NewReader(postgresUsers)
+	return []*exec.Cmd{cluster, users}, nil
 }
 
 func (p postgres) command(data string, port int, options []string) (*exec.Cmd, error) {
+	server, err := p.binary("postgres")
+	if err != nil {
+		return nil, err
+	}
 	args := []string{"-D", data, "-p", strconv.Itoa(port)}
 	for _, setting := range []string{
 		"listen_addresses=127.0.0.1",
@@ -145,7 +81,7 @@ func (p postgres) command(data string, port int, options []string) (*exec.Cmd, e
 	} {
 		args = append(args, "-c", setting)
 	}
-	return p.as(data, "postgres", append(args, options...)...)
+	return exec.Command(server, append(args, options...)...), nil
 }
 
 // quit is a fast shutdown: clients are disconnected.

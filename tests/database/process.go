@@ -44,7 +44,10 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 			_ = cmd.Wait() // the exit code is in ProcessState
 		}
 	}()
-	return p, <-started
+	if err := <-started; err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // freeze halts the process and then its children, so that it starts none that is

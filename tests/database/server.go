@@ -102,6 +102,13 @@ func (s *Server) run() error {
 	if err != nil {
 		return err
 	}
+	who, err := s.engine.account()
+	if err != nil {
+		return err
+	}
+	if err := who.run(cmd, s.data()); err != nil {
+		return err
+	}
 	log, err := os.OpenFile(s.logPath(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -33,7 +32,11 @@ func template(e engine) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	hash := sha256.Sum256([]byte(recipe))
+	who, err := e.account()
+	if err != nil {
+		return "", err
+	}
+	hash := sha256.Sum256(fmt.Append(nil, recipe, who))
 	cache, err := cacheDir()
 	if err != nil {
 		return "", err
@@ -50,17 +53,33 @@ func template(e engine) (string, error) {
 	return ready, makeTemplate(e, ready)
 }
 
-// makeTemplate prepares a data directory where the server's user can reach it, and
-// moves it to where it is kept.
+// makeTemplate prepares a data directory where the server's account can reach it,
+// and moves it to where it is kept.
 func makeTemplate(e engine, ready string) error {
 	work, err := os.MkdirTemp("", "mogilefs-template-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	data := filepath.Join(work, "data")
-	if err := e.prepare(data); err != nil {
+	who, err := e.account()
+	if err != nil {
 		return err
+	}
+	data := filepath.Join(work, "data")
+	if err := who.makeDir(data); err != nil {
+		return err
+	}
+	steps, err := e.prepare(data)
+	if err != nil {
+		return err
+	}
+	for _, cmd := range steps {
+		if err := who.run(cmd, data); err != nil {
+			return err
+		}
+		if err := run(cmd); err != nil {
+			return err
+		}
 	}
 	return copyTree(data, ready)
 }
@@ -79,28 +98,4 @@ func copyTree(from, to string) error {
 		return err
 	}
 	return os.Rename(half, to)
-}
-
-// open lets other users pass through the directories above a data directory, which
-// the testing package makes for their owner only. It touches temporary ones; others
-// are for whoever chose them.
-func open(dir string) error {
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return err
-		}
-		mode := info.Mode().Perm()
-		if mode&0o001 != 0 {
-			continue
-		}
-		if !strings.HasPrefix(dir, filepath.Clean(os.TempDir())+"/") {
-			return fmt.Errorf("PostgreSQL refuses to run as root, and no other user may pass through %s: "+
-				"choose another directory, or run chmod o+x %s", dir, dir)
-		}
-		if err := os.Chmod(dir, mode|0o011); err != nil {
-			return err
-		}
-	}
-	return nil
 }
