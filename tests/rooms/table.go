@@ -41,11 +41,15 @@ var table = map[string]row{
 		libs:  []string{zapLib, syncLib, timeLib},
 		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
-	"tracker/protocol": {ours: []string{"mogile"}},
-	"tracker/policy":   {ours: []string{"mogile"}},
-	"tracker/node":     {ours: []string{"mogile"}, libs: []string{zapLib, syncLib}},
+	"tracker/protocol":  {ours: []string{"mogile"}},
+	"tracker/policy":    {ours: []string{"mogile"}},
+	"tracker/fsck":      {ours: []string{"mogile"}},
+	"tracker/rebalance": {ours: []string{"mogile"}},
+	"tracker/node":      {ours: []string{"mogile"}, libs: []string{zapLib, syncLib}},
 	"tracker/command": {
-		ours:  []string{"mogile", "tracker/protocol", "tracker/store", "tracker/topology"},
+		ours: []string{
+			"mogile", "tracker/protocol", "tracker/store", "tracker/topology", "tracker/fsck", "tracker/rebalance",
+		},
 		libs:  []string{zapLib, syncLib},
 		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
@@ -55,7 +59,9 @@ var table = map[string]row{
 		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
 	"tracker/job": {
-		ours:  []string{"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node"},
+		ours: []string{
+			"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/fsck", "tracker/rebalance",
+		},
 		libs:  []string{zapLib, syncLib, timeLib},
 		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
@@ -111,6 +117,10 @@ var shutDoors = []shutDoor{
 	{
 		from: []string{"tracker/policy"}, to: []string{everything},
 		why: "a policy gets facts and returns an answer; let the job look things up and put them into the facts",
+	},
+	{
+		from: []string{"tracker/fsck", "tracker/rebalance"}, to: []string{everything},
+		why: "it gets facts and returns what is to change; let command or job look things up and store the changes",
 	},
 	{
 		from: []string{"tracker/protocol"}, to: []string{everything},
