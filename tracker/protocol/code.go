@@ -25,6 +25,7 @@ const (
 	DB                 Code = "db"
 	DomainExists       Code = "domain_exists"
 	DomainHasFiles     Code = "domain_has_files"
+	DomainNotEmpty     Code = "domain_not_empty" // never sent: DomainHasClasses is
 	DomainNotFound     Code = "domain_not_found"
 	Dup                Code = "dup"
 	Failure            Code = "failure"
@@ -64,6 +65,7 @@ const (
 	FIDInUse              Code = "fid_in_use"
 	InvalidChecksumFormat Code = "invalid_checksum_format"
 	InvalidDevID          Code = "invalid_devid"
+	InvalidCheckerLevel   Code = "invalid_checker_level" // never sent: no command has it any more
 	InvalidHashType       Code = "invalid_hashtype"
 	InvalidKey            Code = "invalid_key"
 	InvalidState          Code = "invalid_state"
@@ -87,10 +89,15 @@ const (
 // The codes whose text is made up for each answer (docs/spec/tracker-protocol.md §4.3).
 const (
 	BadArgs          Code = "bad_args"
+	BadRebalPolicy   Code = "bad_rebal_pol"
 	ChecksumMismatch Code = "checksum_mismatch"
+	CopyErr          Code = "copy_err"
+	FsckRunning      Code = "fsck_running"
 	InvalidDestDev   Code = "invalid_destdev"
 	InvalidFormat    Code = "invalid_format"
 	InvalidPolicy    Code = "invalid_replpolicy"
+	NoSetRebal       Code = "no_set_rebal"
+	RebalRunning     Code = "rebal_running"
 	SizeMismatch     Code = "size_mismatch"
 	SizeVerifyError  Code = "size_verify_error"
 )
@@ -106,6 +113,7 @@ var texts = map[Code]string{
 	DB:                 "Database error",
 	DomainExists:       "That domain already exists",
 	DomainHasFiles:     "Domain still has files, unable to delete",
+	DomainNotEmpty:     "Domain still has classes, unable to delete",
 	DomainNotFound:     "Domain not found",
 	Dup:                "Duplicate name/number used.",
 	Failure:            "Operation failed",
