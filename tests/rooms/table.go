@@ -42,6 +42,7 @@ var table = map[string]row{
 		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
 	"tracker/protocol":  {ours: []string{"mogile"}},
+	"tracker/client":    {ours: []string{"mogile", "tracker/protocol"}, libs: []string{zapLib, syncLib}},
 	"tracker/policy":    {ours: []string{"mogile"}},
 	"tracker/fsck":      {ours: []string{"mogile"}},
 	"tracker/rebalance": {ours: []string{"mogile"}},

@@ -11,5 +11,8 @@
 //	resp.Pairs.Add("paths", "0")
 //	line := resp.Append(nil, req) // OK paths=0 CR LF
 //
+// Clients go the other way: [AppendRequest] writes their line, [ParseReply] reads what
+// comes back.
+//
 // It does not read from or write to anything, knows no command and keeps no state.
 package protocol
