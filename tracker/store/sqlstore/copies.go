@@ -49,8 +49,13 @@ func recordCopy(t *tx, fid mogile.FID, dev mogile.DevID) error {
 }
 
 // recount brings file.devcount up to date, unless the operator turned that off
-// (docs/spec/schema.md §5.7).
+// (docs/spec/schema.md §5.7). Who counts keeps the others waiting, each of whom then
+// counts what this one has recorded.
 func recount(t *tx, fid mogile.FID) error {
+	visible, err := t.exists(visibleFID+" FOR UPDATE", fid)
+	if err != nil || !visible {
+		return err
+	}
 	skip, err := setting(t, "skip_devcount")
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err

@@ -33,13 +33,16 @@ type database interface {
 // can be replaced by machine: parameters are ?, the time is UNIX_TIMESTAMP(), rows
 // that may be there are inserted with INSERT IGNORE INTO, rows that are to be
 // replaced with REPLACE INTO and the primary key as the first column, and FOR
-// UPDATE stands at the end. Columns are always named: their order differs between
-// databases of different age.
+// UPDATE or LOCK IN SHARE MODE stands at the end. Columns are always named: their
+// order differs between databases of different age.
 type dialect struct {
 	// translate turns a statement into the dialect's words.
 	translate func(text string) string
 	// isDup recognises the violation of a primary key or a unique index.
 	isDup func(err error) bool
+	// noText recognises that a text in a question is none the database can hold, so that
+	// no row has it; nil where every text is.
+	noText func(err error) bool
 	// insert is tx.insert, where the driver doesn't tell the number; else nil.
 	insert func(t *tx, column, text string, args []any) (int64, error)
 	// holdFIDs keeps others from taking fids until the transaction ends, and moveFIDs

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -99,7 +100,11 @@ func (s *Store) FilesAfter(ctx context.Context, fid mogile.FID, limit int) (file
 // Delete implements [store.Files].
 func (s *Store) Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (fid mogile.FID, err error) {
 	err = s.db.write(ctx, func(t *tx) (err error) {
-		if fid, err = holder(t, dm, key); err != nil {
+		fid, err = holder(t, dm, key)
+		if errors.Is(err, store.ErrNotFound) {
+			return gone(t, dm, key)
+		}
+		if err != nil {
 			return err
 		}
 		return doom(t, fid)
@@ -116,6 +121,16 @@ func holder(t *tx, dm mogile.DomainID, key mogile.Key) (fid mogile.FID, err erro
 	return fid, err
 }
 
+// gone is what to make of a key whose row was not there to be changed. A statement that
+// waited for a row may find that it went away, and not the one that came in its place,
+// though the key was visible all the time.
+func gone(t *tx, dm mogile.DomainID, key mogile.Key) error {
+	if err := none(t, errAgain, "SELECT 1 FROM file WHERE dmid = ? AND dkey = ?", dm, key); err != nil {
+		return err
+	}
+	return store.ErrNotFound
+}
+
 // doom makes a file invisible and its contents the delete job's.
 func doom(t *tx, fid mogile.FID) error {
 	if _, err := t.exec("DELETE FROM file WHERE fid = ?", fid); err != nil {
@@ -127,7 +142,11 @@ func doom(t *tx, fid mogile.FID) error {
 // Rename implements [store.Files].
 func (s *Store) Rename(ctx context.Context, dm mogile.DomainID, from, to mogile.Key) error {
 	err := s.db.write(ctx, func(t *tx) error {
-		return t.must("UPDATE file SET dkey = ? WHERE dmid = ? AND dkey = ?", to, dm, from)
+		err := t.must("UPDATE file SET dkey = ? WHERE dmid = ? AND dkey = ?", to, dm, from)
+		if errors.Is(err, store.ErrNotFound) {
+			return gone(t, dm, from)
+		}
+		return err
 	})
 	return wrap(err, "rename key %q to %q", from, to)
 }

@@ -80,7 +80,7 @@ func (t *tx) row(text string, args ...any) row {
 	if err != nil {
 		return row{err: err}
 	}
-	return row{row: stmt.QueryRowContext(t.ctx, args...)}
+	return row{row: stmt.QueryRowContext(t.ctx, args...), noText: t.d.noText}
 }
 
 // exists reports whether a SELECT finds anything.
@@ -104,8 +104,9 @@ func none(t *tx, found error, text string, args ...any) error {
 
 // row is a found row or why there is none.
 type row struct {
-	row *sql.Row
-	err error
+	row    *sql.Row
+	err    error
+	noText func(error) bool // of the dialect
 }
 
 // Scan has the name of its model so that a function can read from a row and from
@@ -115,7 +116,7 @@ func (r row) Scan(dest ...any) error {
 		return r.err
 	}
 	err := r.row.Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
+	if errors.Is(err, sql.ErrNoRows) || err != nil && r.noText != nil && r.noText(err) {
 		return store.ErrNotFound
 	}
 	return err
@@ -132,6 +133,9 @@ func list[T any](t *tx, scan func(scanner) (T, error), text string, args ...any)
 		return nil, err
 	}
 	rows, err := stmt.QueryContext(t.ctx, args...)
+	if err != nil && t.d.noText != nil && t.d.noText(err) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -208,6 +208,10 @@ func publish(t *tx, c store.Closing) error {
 	}
 	_, err := t.exec("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (?, ?, ?, ?, ?, 1)",
 		c.FID, c.Domain, c.Key, c.Length, c.Class)
+	if errors.Is(err, store.ErrDup) {
+		// Somebody gave the key another file after replaceKey had looked.
+		return errAgain
+	}
 	if err != nil {
 		return err
 	}
