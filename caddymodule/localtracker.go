@@ -71,12 +71,12 @@ func (t localTracker) Close(ctx context.Context, done edge.Closing) error {
 }
 
 // Abandon gives an upload up.
-func (t localTracker) Abandon(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
+func (t localTracker) Abandon(ctx context.Context, _ mogile.DomainName, fid mogile.FID, at mogile.Copy) error {
 	c, err := t.commands(ctx)
 	if err != nil {
 		return err
 	}
-	return asEdgeError(c.Abandon(ctx, fid, dev))
+	return asEdgeError(c.Abandon(ctx, fid, at.Dev))
 }
 
 // Delete makes a key unknown.

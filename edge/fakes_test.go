@@ -287,12 +287,15 @@ func (k *tracker) Close(_ context.Context, c edge.Closing) error {
 	return nil
 }
 
-func (k *tracker) Abandon(ctx context.Context, fid mogile.FID, _ mogile.DevID) error {
+func (k *tracker) Abandon(ctx context.Context, domain mogile.DomainName, fid mogile.FID, c mogile.Copy) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if at := k.destinations(fid); domain != "images" || len(at) > 0 && !slices.Contains(at, c) {
+		return fmt.Errorf("abandon fid %d of domain %s at %v: it was opened at %v", fid, domain, c, at)
+	}
 	k.calls["abandon"]++
 	k.abandoned = append(k.abandoned, fid)
 	return k.fault["abandon"]

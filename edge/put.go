@@ -98,7 +98,7 @@ func (e *Edge) store(ctx context.Context, req Request, b *body) (mogile.FID, err
 		err = e.close(ctx, req, opened, c, b)
 	}
 	if err != nil {
-		e.abandon(ctx, opened.FID, c.Dev)
+		e.abandon(ctx, req, opened.FID, c)
 		return 0, err
 	}
 	return opened.FID, nil
@@ -112,7 +112,7 @@ func (e *Edge) open(ctx context.Context, req Request, size int64) (Opened, error
 		return Opened{}, fmt.Errorf("open upload: %w", err)
 	}
 	if len(opened.Destinations) == 0 {
-		e.abandon(ctx, opened.FID, 0)
+		e.abandon(ctx, req, opened.FID, mogile.Copy{})
 		return Opened{}, fmt.Errorf("open upload %d: %w", opened.FID, ErrNoDevices)
 	}
 	return opened, nil
@@ -144,10 +144,10 @@ func (e *Edge) nodesContext(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(ctx, e.config.Timeouts.Tracker+e.config.Timeouts.FirstByte)
 }
 
-func (e *Edge) abandon(ctx context.Context, fid mogile.FID, dev mogile.DevID) {
+func (e *Edge) abandon(ctx context.Context, req Request, fid mogile.FID, c mogile.Copy) {
 	ctx, cancel := e.trackerContext(ctx)
 	defer cancel()
-	if err := e.config.Tracker.Abandon(ctx, fid, dev); err != nil {
+	if err := e.config.Tracker.Abandon(ctx, req.Domain, fid, c); err != nil {
 		e.log.Warn("abandon upload", zap.Uint64("fid", uint64(fid)), zap.Error(err))
 	}
 }

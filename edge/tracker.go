@@ -20,9 +20,10 @@ type Tracker interface {
 	// durable. After an error the edge does not know whether it happened.
 	Close(ctx context.Context, c Closing) error
 	// Abandon gives an upload up that was not closed, so that what may lie on the
-	// device is removed; dev is 0 when no device was tried. It comes after every
-	// failure, a Close that failed among them: a fid that was closed is left alone.
-	Abandon(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
+	// device is removed; c is the destination that was tried last, as Open named it, and
+	// zero when none was. It comes after every failure, a Close that failed among them:
+	// a fid that was closed is left alone.
+	Abandon(ctx context.Context, domain mogile.DomainName, fid mogile.FID, c mogile.Copy) error
 	// Delete removes a key.
 	Delete(ctx context.Context, domain mogile.DomainName, key mogile.Key) error
 }
