@@ -16,6 +16,7 @@ import (
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(new(SQLite))
+	caddy.RegisterModule(new(Postgres))
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(StorageHandler))
 }

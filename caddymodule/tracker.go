@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,11 +102,12 @@ func (t *Tracker) reference(r *refs) error {
 	if err != nil {
 		return err
 	}
-	settings, err := json.Marshal([]any{t.db.Identity(), t.Workers, t.Settings})
+	settings, err := json.Marshal([]any{t.db, t.Workers, t.Settings})
 	if err != nil {
 		return err
 	}
-	t.key = string(settings)
+	// The database's part may hold a password, and keys may be shown.
+	t.key = fmt.Sprintf("%s %x", t.db.Identity(), sha256.Sum256(settings))
 	t.shared, err = load(r, poolKey{"tracker", t.key}, func() (*shared[*tracker.Tracker], error) {
 		return newShared(t.build), nil
 	})

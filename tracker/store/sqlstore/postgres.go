@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -9,7 +10,9 @@ import (
 	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -103,6 +106,28 @@ func prepare(ctx context.Context, db *serverDB, log *zap.Logger) error {
 	return db.checkLocks(ctx)
 }
 
+// Identity names the servers and the database, and nobody who may use it. It fails when
+// the DSN can't be understood.
+func (p Postgres) Identity() (string, error) {
+	config, err := p.config()
+	if err != nil {
+		return "", err
+	}
+	return "postgres " + strings.Join(servers(config), ",") + "/" + cmp.Or(config.Database, config.User), nil
+}
+
+// servers are those of the DSN; each has a second entry to be tried without TLS.
+func servers(config *pgx.ConnConfig) []string {
+	all := []string{net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))}
+	for _, other := range config.Fallbacks {
+		addr := net.JoinHostPort(other.Host, strconv.Itoa(int(other.Port)))
+		if !slices.Contains(all, addr) {
+			all = append(all, addr)
+		}
+	}
+	return all
+}
+
 // config is the DSN with what this package needs of a connection. What the DSN says
 // itself counts.
 func (p Postgres) config() (*pgx.ConnConfig, error) {
@@ -120,7 +145,7 @@ func (p Postgres) config() (*pgx.ConnConfig, error) {
 		config.ConnectTimeout = postgresConnect
 	}
 	config.DialFunc = p.dial
-	if config.ValidateConnect == nil && severalHosts(config) {
+	if config.ValidateConnect == nil && len(servers(config)) > 1 {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	p.setParams(config)
@@ -167,15 +192,6 @@ func sessionSettings(asked map[string]string, encoding string) (text string) {
 
 func milliseconds(d time.Duration) string {
 	return strconv.FormatInt(max(d.Milliseconds(), 1), 10)
-}
-
-func severalHosts(config *pgx.ConnConfig) bool {
-	for _, other := range config.Fallbacks {
-		if other.Host != config.Host || other.Port != config.Port {
-			return true
-		}
-	}
-	return false
 }
 
 // dial gives the server a quarter more than its own timeout, so that one that is only
