@@ -33,6 +33,7 @@ var codes = map[subject]map[error]protocol.Code{
 	onAnything: {
 		store.ErrNotFound:   protocol.Failure,
 		store.ErrDup:        protocol.Dup,
+		store.ErrNoDomain:   protocol.Failure,
 		store.ErrHasFiles:   protocol.Failure,
 		store.ErrHasClasses: protocol.Failure,
 		store.ErrHasDevices: protocol.Failure,
@@ -52,6 +53,7 @@ var codes = map[subject]map[error]protocol.Code{
 	onClose: {
 		store.ErrNotFound: protocol.NoTempFile,
 		store.ErrDup:      protocol.FIDExists,
+		store.ErrNoDomain: protocol.UnregDomain,
 	},
 	onDomain: {
 		store.ErrNotFound:   protocol.DomainNotFound,
@@ -62,6 +64,7 @@ var codes = map[subject]map[error]protocol.Code{
 	onClass: {
 		store.ErrNotFound: protocol.ClassNotFound,
 		store.ErrDup:      protocol.ClassExists,
+		store.ErrNoDomain: protocol.DomainNotFound,
 		store.ErrHasFiles: protocol.ClassHasFiles,
 	},
 	onHost: {

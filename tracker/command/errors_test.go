@@ -15,7 +15,7 @@ import (
 
 // sentinels is all of store/errors.go; see TestSentinelsAreAllHere.
 var sentinels = map[string]error{
-	"ErrNotFound": store.ErrNotFound, "ErrDup": store.ErrDup,
+	"ErrNotFound": store.ErrNotFound, "ErrDup": store.ErrDup, "ErrNoDomain": store.ErrNoDomain,
 	"ErrHasFiles": store.ErrHasFiles, "ErrHasClasses": store.ErrHasClasses, "ErrHasDevices": store.ErrHasDevices,
 	"ErrLocked": store.ErrLocked, "ErrSchema": store.ErrSchema,
 }

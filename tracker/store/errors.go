@@ -8,6 +8,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrDup: the name or number is taken.
 	ErrDup = errors.New("already exists")
+	// ErrNoDomain: what is to belong to a domain has none, since that is gone.
+	ErrNoDomain = errors.New("domain is gone")
 )
 
 // What stands in the way of a removal.

@@ -13,8 +13,11 @@ type Store interface {
 	Copies
 	Uploads
 	Queue
+	Work
+	FsckLog
 	Topology
 	Settings
+	Clock
 	Locks
 	// Close waits for what is under way and closes the database. Calling it
 	// twice is harmless.
@@ -48,6 +51,8 @@ type Files interface {
 	// FilesAfter lists visible files with a greater fid, ascending, at most
 	// limit. None is not an error.
 	FilesAfter(ctx context.Context, fid mogile.FID, limit int) ([]File, error)
+	// MaxFID is the greatest fid of a visible file, 0 when there is none.
+	MaxFID(ctx context.Context) (mogile.FID, error)
 	// Delete makes the key invisible and queues its fid for deletion, in one
 	// transaction. It returns the doomed fid, or ErrNotFound.
 	Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (mogile.FID, error)
@@ -117,7 +122,8 @@ type Uploads interface {
 	// file that had the key is replaced and its fid queued for deletion, the
 	// copy, the checksum and the file row come, replication is queued at once.
 	// replaced is the fid that had the key, or 0. ErrDup: the fid is a visible
-	// file already.
+	// file already. ErrNoDomain: c.Domain is gone; the upload stays open. A class
+	// that the domain does not have (any more) becomes its default class.
 	CloseUpload(ctx context.Context, c Closing) (replaced mogile.FID, err error)
 	// AbandonUpload gives an upload up, in one transaction: the tempfile row
 	// goes (ErrNotFound when somebody else had removed it), and the copy on dev
@@ -170,6 +176,10 @@ type Queue interface {
 	Park(ctx context.Context, q QueueName, fid mogile.FID, failCount int) error
 	// Queued returns the row of a fid; ErrNotFound when there is none.
 	Queued(ctx context.Context, q QueueName, fid mogile.FID) (QueueRow, error)
+	// ReleaseAll makes all rows due at once that are not, parked and claimed ones
+	// too, and returns how many. It works in portions: when it fails, some may have
+	// been released.
+	ReleaseAll(ctx context.Context, q QueueName) (int64, error)
 	// NextDue says how long until a row becomes due that is not due yet (0 when
 	// one is due now). ErrNotFound: no row ever becomes due.
 	NextDue(ctx context.Context, q QueueName) (time.Duration, error)
@@ -186,6 +196,72 @@ type QueueRow struct {
 	Flags int
 }
 
+// WorkKind tells apart the rows of the table file_to_queue (docs/spec/schema.md §1).
+type WorkKind uint8
+
+// What there is to be worked on.
+const (
+	FsckWork      WorkKind = 1
+	RebalanceWork WorkKind = 2
+)
+
+// WorkRow is a row of the table file_to_queue. A fid has at most one of each kind.
+type WorkRow struct {
+	FID  mogile.FID
+	Kind WorkKind
+	// Dev is the device that a rebalance moves the file away from, Arg where it may
+	// go, as devids with commas between; 0 and empty where they mean nothing.
+	Dev mogile.DevID
+	Arg string
+
+	NextTry          int64
+	FailCount, Flags int
+}
+
+// Work is the files to be checked and to be moved.
+type Work interface {
+	// EnqueueWork adds rows, due at once. A fid that is queued for the same kind of
+	// work already keeps its row as it is. NextTry, FailCount and Flags are ignored.
+	EnqueueWork(ctx context.Context, rows ...WorkRow) error
+	// WorkRows lists the rows of a fid by kind. None is not an error.
+	WorkRows(ctx context.Context, fid mogile.FID) ([]WorkRow, error)
+	// WorkLength says how many rows of a kind there are, due or not.
+	WorkLength(ctx context.Context, k WorkKind) (int64, error)
+}
+
+// FsckEvent is a row of the table fsck_log.
+type FsckEvent struct {
+	// LogID numbers the rows in the order they came; the store sets it.
+	LogID int64
+	// Time is database unix time; the store sets it.
+	Time int64
+	// FID and Dev are 0 when the event is about none.
+	FID mogile.FID
+	Dev mogile.DevID
+	// Code has four letters: docs/spec/jobs.md §7.3.
+	Code string
+}
+
+// FsckLog is what the checks of files have found.
+type FsckLog interface {
+	// LogFsck adds events in their order. LogID and Time are ignored.
+	LogFsck(ctx context.Context, events ...FsckEvent) error
+	// FsckEvents lists events with a greater number, ascending, at most limit. None
+	// is not an error.
+	FsckEvents(ctx context.Context, after int64, limit int) ([]FsckEvent, error)
+	// LastFsckEvent is the greatest number, 0 when the log is empty.
+	LastFsckEvent(ctx context.Context) (int64, error)
+	// FoldFsckLog adds the events that were not counted yet to the settings
+	// fsck_sum_evcount_<code>, in one transaction, so that each is counted once by
+	// whichever tracker. It waits at most 10 s for another that does the same, and
+	// returns ErrLocked then.
+	FoldFsckLog(ctx context.Context) error
+	// ClearFsckLog counts what was not counted and empties the log. The counters
+	// stay. It works in portions: when it fails, the oldest events may be gone.
+	// ErrLocked as with FoldFsckLog.
+	ClearFsckLog(ctx context.Context) error
+}
+
 // Rows is the whole topology as the database has it.
 type Rows struct {
 	Domains  map[mogile.DomainID]mogile.DomainName
@@ -200,18 +276,27 @@ type Rows struct {
 type Topology interface {
 	// LoadTopology reads all of it at one moment.
 	LoadTopology(ctx context.Context) (Rows, error)
+	// DomainByName, ClassByName and HostByName find a row by its name as the database
+	// compares names: where it takes A for a, either finds the other. ErrNotFound. The
+	// default class is found when it has a row.
+	DomainByName(ctx context.Context, name mogile.DomainName) (mogile.DomainID, error)
+	ClassByName(ctx context.Context, dm mogile.DomainID, name mogile.ClassName) (mogile.Class, error)
+	HostByName(ctx context.Context, name mogile.HostName) (mogile.Host, error)
 
 	// CreateDomain returns ErrDup when the name is taken.
 	CreateDomain(ctx context.Context, name mogile.DomainName) (mogile.DomainID, error)
 	// DeleteDomain removes the domain and its default class's row; ErrNotFound,
-	// ErrHasFiles, ErrHasClasses.
+	// ErrHasFiles, ErrHasClasses. No upload is closed into a domain that is deleted
+	// at the same moment, and no class created.
 	DeleteDomain(ctx context.Context, name mogile.DomainName) error
 	// CreateClass ignores c.ID and returns the new number: 0 for
-	// mogile.DefaultClass. ErrDup when the name is taken.
+	// mogile.DefaultClass. ErrDup when the name is taken, ErrNoDomain when there is no
+	// such domain (any more).
 	CreateClass(ctx context.Context, c mogile.Class) (mogile.ClassID, error)
 	// UpdateClass stores c under c.Domain and c.ID; ErrNotFound.
 	UpdateClass(ctx context.Context, c mogile.Class) error
-	// DeleteClass returns ErrNotFound or ErrHasFiles.
+	// DeleteClass returns ErrNotFound or ErrHasFiles. No upload is closed into a class
+	// that is deleted at the same moment.
 	DeleteClass(ctx context.Context, dm mogile.DomainID, id mogile.ClassID) error
 	// CreateHost ignores h.ID and returns the new number. ErrDup when the name,
 	// IP or AltIP is taken. Empty AltIP, AltMask and a zero GetPort are stored as
@@ -238,6 +323,26 @@ type Settings interface {
 	SetSetting(ctx context.Context, field, value string) error
 	// UnsetSetting removes it; removing it twice is not an error.
 	UnsetSetting(ctx context.Context, field string) error
+	// AllSettings reads all of them at one moment.
+	AllSettings(ctx context.Context) (map[string]string, error)
+	// ChangeSettings makes several changes in one transaction. decide is handed all
+	// settings as they are and says which to set and which to unset; no other
+	// ChangeSettings comes between, on whichever tracker. decide must not ask the
+	// store, and may be called more than once. An error of it is returned as it is,
+	// and nothing has changed.
+	ChangeSettings(ctx context.Context, decide func(now map[string]string) (SettingChanges, error)) error
+}
+
+// SettingChanges is settings to be set and to be unset, both or either may be nil.
+type SettingChanges struct {
+	Set   map[string]string
+	Unset []string
+}
+
+// Clock is the clock that all trackers of a database go by.
+type Clock interface {
+	// Now is database unix time.
+	Now(ctx context.Context) (int64, error)
 }
 
 // Locks exclude other goroutines, processes and trackers

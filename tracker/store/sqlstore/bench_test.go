@@ -20,8 +20,17 @@ func uploadCycle(b *testing.B, s store.Store, key mogile.Key) {
 	}
 }
 
-func BenchmarkLocate(b *testing.B) {
+// openForUploads has the domain that uploadCycle uses.
+func openForUploads(b *testing.B) store.Store {
 	s := openPath(b, filepath.Join(b.TempDir(), "mogilefs.db"))
+	if _, err := s.CreateDomain(b.Context(), "d"); err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func BenchmarkLocate(b *testing.B) {
+	s := openForUploads(b)
 	defer s.Close()
 	const files = 1000
 	keys := make([]mogile.Key, files)
@@ -47,7 +56,7 @@ func BenchmarkLocate(b *testing.B) {
 func BenchmarkUploadCycle(b *testing.B) {
 	for _, clients := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			s := openPath(b, filepath.Join(b.TempDir(), "mogilefs.db"))
+			s := openForUploads(b)
 			defer s.Close()
 			var n atomic.Int64
 			b.SetParallelism(clients)

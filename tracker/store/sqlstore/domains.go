@@ -12,13 +12,16 @@ import (
 // CreateDomain implements [store.Topology].
 func (s *Store) CreateDomain(ctx context.Context, name mogile.DomainName) (id mogile.DomainID, err error) {
 	err = s.db.write(ctx, func(t *tx) error {
+		if err := none(t, store.ErrDup, "SELECT 1 FROM domain WHERE namespace = ?", name); err != nil {
+			return err
+		}
 		next, err := nextNumber(t, math.MaxUint16, "SELECT COALESCE(MAX(dmid), 0) + 1 FROM domain")
 		if err != nil {
 			return err
 		}
 		id = mogile.DomainID(next)
 		_, err = t.exec("INSERT INTO domain (dmid, namespace) VALUES (?, ?)", id, name)
-		return err
+		return orAgain(err)
 	})
 	if err != nil {
 		return 0, wrap(err, "create domain %q", name)
@@ -56,6 +59,12 @@ func (s *Store) DeleteDomain(ctx context.Context, name mogile.DomainName) error 
 // CreateClass implements [store.Topology].
 func (s *Store) CreateClass(ctx context.Context, c mogile.Class) (id mogile.ClassID, err error) {
 	err = s.db.write(ctx, func(t *tx) error {
+		if err := keepDomain(t, c.Domain); err != nil {
+			return err
+		}
+		if err := none(t, store.ErrDup, "SELECT 1 FROM class WHERE dmid = ? AND classname = ?", c.Domain, c.Name); err != nil {
+			return err
+		}
 		next := int64(0)
 		if c.Name != mogile.DefaultClass {
 			if next, err = nextNumber(t, maxTiny, "SELECT COALESCE(MAX(classid), 0) + 1 FROM class WHERE dmid = ?", c.Domain); err != nil {
@@ -65,7 +74,7 @@ func (s *Store) CreateClass(ctx context.Context, c mogile.Class) (id mogile.Clas
 		id = mogile.ClassID(next)
 		_, err := t.exec(`INSERT INTO class (dmid, classid, classname, mindevcount, hashtype, replpolicy)
 			VALUES (?, ?, ?, ?, NULLIF(?, 0), NULLIF(?, ''))`, c.Domain, id, c.Name, c.MinDevCount, c.Hash, c.Policy)
-		return err
+		return orAgain(err)
 	})
 	if err != nil {
 		return 0, wrap(err, "create class %q", c.Name)
@@ -85,6 +94,9 @@ func (s *Store) UpdateClass(ctx context.Context, c mogile.Class) error {
 // DeleteClass implements [store.Topology].
 func (s *Store) DeleteClass(ctx context.Context, dm mogile.DomainID, id mogile.ClassID) error {
 	err := s.db.write(ctx, func(t *tx) error {
+		if err := holdDomain(t, dm); err != nil {
+			return err
+		}
 		if err := t.must("DELETE FROM class WHERE dmid = ? AND classid = ?", dm, id); err != nil {
 			return err
 		}

@@ -13,6 +13,10 @@ const maxHostID = 1<<24 - 1
 // CreateHost implements [store.Topology].
 func (s *Store) CreateHost(ctx context.Context, h mogile.Host) (id mogile.HostID, err error) {
 	err = s.db.write(ctx, func(t *tx) error {
+		err := none(t, store.ErrDup, "SELECT 1 FROM host WHERE hostname = ? OR hostip = ? OR altip = NULLIF(?, '')", h.Name, h.IP, h.AltIP)
+		if err != nil {
+			return err
+		}
 		next, err := nextNumber(t, maxHostID, "SELECT COALESCE(MAX(hostid), 0) + 1 FROM host")
 		if err != nil {
 			return err
@@ -21,7 +25,7 @@ func (s *Store) CreateHost(ctx context.Context, h mogile.Host) (id mogile.HostID
 		_, err = t.exec(`INSERT INTO host (hostid, hostname, status, hostip, altip, altmask, http_port, http_get_port)
 			VALUES (?, ?, ?, ?, NULLIF(?, ''), NULLIF(?, ''), ?, NULLIF(?, 0))`,
 			id, h.Name, h.State, h.IP, h.AltIP, h.AltMask, h.Port, h.GetPort)
-		return err
+		return orAgain(err)
 	})
 	if err != nil {
 		return 0, wrap(err, "create host %q", h.Name)

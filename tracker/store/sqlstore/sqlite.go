@@ -247,7 +247,9 @@ func sqliteDialect() *dialect {
 		translate: strings.NewReplacer(
 			"UNIX_TIMESTAMP()", "unixepoch()",
 			"INSERT IGNORE", "INSERT OR IGNORE",
-			" FOR UPDATE", "", // a writing transaction has the database to itself
+			// A writing transaction has the database to itself.
+			" FOR UPDATE", "",
+			" LOCK IN SHARE MODE", "",
 		).Replace,
 		isDup: func(err error) bool {
 			code := sqliteCode(err)

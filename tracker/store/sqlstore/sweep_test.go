@@ -61,7 +61,7 @@ func dump(t *testing.T, s *Store) (rows []string) {
 
 // busyTables has something for every change of sweptChanges to do.
 var busyTables = []string{
-	"INSERT INTO domain VALUES (1, 'empty')",
+	"INSERT INTO domain VALUES (1, 'empty'), (2, 'classes'), (3, 'files')",
 	"INSERT INTO class (dmid, classid, classname, mindevcount) VALUES (1, 0, 'default', 2), (2, 1, 'unused', 2)",
 	"INSERT INTO host (hostid, hostname) VALUES (1, 'unused')",
 	"INSERT INTO device (devid, hostid) VALUES (1, 2), (2, 2)",
@@ -71,6 +71,7 @@ var busyTables = []string{
 	"INSERT INTO tempfile (fid, createtime, classid, dmid, devids) VALUES (6, 0, 0, 3, '1,2'), (7, 0, 0, 3, '1,2')",
 	"INSERT INTO file_to_delete2 (fid, nexttry) VALUES (20, 0), (21, 0)",
 	"INSERT INTO file_on (fid, devid) VALUES (8, 1)", // the next fid of the sequence
+	"INSERT INTO fsck_log (utime, evcode) VALUES (0, 'MISS'), (0, 'GONE')",
 }
 
 // sweptChanges are the changes of more than one statement.
@@ -102,7 +103,19 @@ func sweptChanges(ctx context.Context) map[string]func(*Store) error {
 		"CreateHost":     func(s *Store) error { _, err := s.CreateHost(ctx, mogile.Host{Name: "new"}); return err },
 		"DeleteHost":     func(s *Store) error { return s.DeleteHost(ctx, 1) },
 		"SetDeviceUsage": func(s *Store) error { return s.SetDeviceUsage(ctx, []mogile.Device{{ID: 1}, {ID: 2}}) },
-		"Lock":           func(s *Store) error { _, err := s.Lock(ctx, "name", 0); return err },
+		"LogFsck": func(s *Store) error {
+			return s.LogFsck(ctx, store.FsckEvent{Code: "MISS"}, store.FsckEvent{Code: "GONE"})
+		},
+		"FoldFsckLog": func(s *Store) error { return s.db.write(ctx, foldLog) },
+		"EnqueueWork": func(s *Store) error {
+			return s.EnqueueWork(ctx, store.WorkRow{FID: 1, Kind: store.FsckWork}, store.WorkRow{FID: 1, Kind: store.RebalanceWork})
+		},
+		"ChangeSettings": func(s *Store) error {
+			return s.ChangeSettings(ctx, func(map[string]string) (store.SettingChanges, error) {
+				return store.SettingChanges{Set: map[string]string{"a": "1", "b": "2"}, Unset: []string{"c"}}, nil
+			})
+		},
+		"Lock": func(s *Store) error { _, err := s.Lock(ctx, "name", 0); return err },
 	}
 }
 

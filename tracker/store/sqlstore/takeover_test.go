@@ -86,6 +86,7 @@ func TestLeasesOfADeadPredecessorComeBackAtOpen(t *testing.T) {
 func openAndVisible(t *testing.T) *Store {
 	s := mustOpen(t, memory)
 	raw(t, s,
+		"INSERT INTO domain (dmid, namespace) VALUES (1, 'd')",
 		"INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (5, 1, 'k', 1, 0, 1)",
 		"INSERT INTO file_on (fid, devid) VALUES (5, 1)",
 		"INSERT INTO tempfile (fid, createtime, classid, dmid, devids) VALUES (5, 0, 0, 1, '2,3')")

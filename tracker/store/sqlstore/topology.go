@@ -17,13 +17,10 @@ func (s *Store) LoadTopology(ctx context.Context) (rows store.Rows, err error) {
 		if err := loadSettings(t, rows.Settings); err != nil {
 			return err
 		}
-		if rows.Classes, err = list(t, scanClass, `SELECT dmid, classid, COALESCE(classname, ''), mindevcount,
-			COALESCE(hashtype, 0), COALESCE(replpolicy, '') FROM class ORDER BY dmid, classid`); err != nil {
+		if rows.Classes, err = list(t, scanClass, "SELECT "+classColumns+" FROM class ORDER BY dmid, classid"); err != nil {
 			return err
 		}
-		if rows.Hosts, err = list(t, scanHost, `SELECT hostid, COALESCE(hostname, ''), COALESCE(status, ''),
-			COALESCE(hostip, ''), COALESCE(altip, ''), COALESCE(altmask, ''),
-			COALESCE(http_port, 0), COALESCE(http_get_port, 0) FROM host ORDER BY hostid`); err != nil {
+		if rows.Hosts, err = list(t, scanHost, "SELECT "+hostColumns+" FROM host ORDER BY hostid"); err != nil {
 			return err
 		}
 		rows.Devices, err = list(t, scanDevice, `SELECT devid, hostid, COALESCE(status, ''), COALESCE(weight, 0),
@@ -59,10 +56,15 @@ func loadSettings(t *tx, into map[string]string) error {
 	return err
 }
 
+const classColumns = "dmid, classid, COALESCE(classname, ''), mindevcount, COALESCE(hashtype, 0), COALESCE(replpolicy, '')"
+
 func scanClass(s scanner) (c mogile.Class, err error) {
 	err = s.Scan(&c.Domain, &c.ID, &c.Name, &c.MinDevCount, &c.Hash, &c.Policy)
 	return c, err
 }
+
+const hostColumns = `hostid, COALESCE(hostname, ''), COALESCE(status, ''), COALESCE(hostip, ''),
+	COALESCE(altip, ''), COALESCE(altmask, ''), COALESCE(http_port, 0), COALESCE(http_get_port, 0)`
 
 func scanHost(s scanner) (h mogile.Host, err error) {
 	err = s.Scan(&h.ID, &h.Name, &h.State, &h.IP, &h.AltIP, &h.AltMask, &h.Port, &h.GetPort)

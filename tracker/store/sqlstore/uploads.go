@@ -154,20 +154,27 @@ func (s *Store) Upload(ctx context.Context, fid mogile.FID) (u store.Upload, err
 }
 
 // CloseUpload implements [store.Uploads]. The order within the transaction decides
-// who waits for whom: the tempfile row, which picks the winner, then the row that
-// has the key.
+// who waits for whom: the tempfile row, which picks the winner, then the domain's,
+// which keeps it, then the row that has the key.
 func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (replaced mogile.FID, err error) {
 	err = s.db.write(ctx, func(t *tx) (err error) {
 		if err = endUpload(t, c.FID); err != nil {
 			return err
 		}
+		if err = keepDomain(t, c.Domain); err != nil {
+			return err
+		}
 		if err = none(t, store.ErrDup, visibleFID, c.FID); err != nil {
 			return err
 		}
-		if replaced, err = replaceKey(t, c); err != nil {
+		into := c
+		if into.Class, err = classOrDefault(t, c.Domain, c.Class); err != nil {
 			return err
 		}
-		return publish(t, c)
+		if replaced, err = replaceKey(t, into); err != nil {
+			return err
+		}
+		return publish(t, into)
 	})
 	if err != nil {
 		return 0, wrap(err, "close upload %d", c.FID)

@@ -207,6 +207,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	raw(t, s, "INSERT INTO domain (dmid, namespace) VALUES (1, 'd')")
 	limit(number(t, s, "SELECT page_count FROM pragma_page_count") + 3)
 	var acked []mogile.Key
 	var failed error

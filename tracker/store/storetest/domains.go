@@ -15,6 +15,7 @@ var domainChecks = []check{
 	{"ClassesKeepWhatTheyAreTold", classesKeepWhatTheyAreTold},
 	{"AClassWithFilesStays", classWithFilesStays},
 	{"DomainNumbersAreGivenOnce", domainNumbersAreGivenOnce},
+	{"ClassNumbersAreGivenOnce", classNumbersAreGivenOnce},
 }
 
 func (e env) load() store.Rows {
@@ -84,6 +85,8 @@ func classesAreNumberedInTheirDomain(e env) {
 	e.same(e.class(mogile.Class{Domain: a, Name: mogile.DefaultClass}), mogile.ClassID(0), "default")
 	_, err = e.s.CreateClass(e.ctx, mogile.Class{Domain: a, Name: mogile.DefaultClass})
 	e.wants(store.ErrDup, err, "create default twice")
+	_, err = e.s.CreateClass(e.ctx, mogile.Class{Domain: 99, Name: "x"})
+	e.wants(store.ErrNoDomain, err, "create a class of no domain")
 }
 
 func classesKeepWhatTheyAreTold(e env) {
@@ -119,10 +122,34 @@ func classWithFilesStays(e env) {
 
 func domainNumbersAreGivenOnce(e env) {
 	names := []mogile.DomainName{"a", "b", "c", "d", "e", "f", "g", "h"}
-	together(2*len(names), func(i int) {
-		if _, err := e.s.CreateDomain(e.ctx, names[i/2]); err != nil && !errors.Is(err, store.ErrDup) {
-			e.Errorf("create domain: got %v; want nil or %v", err, store.ErrDup)
-		}
+	e.eachTwice(len(names), func(i int) error {
+		_, err := e.s.CreateDomain(e.ctx, names[i])
+		return err
 	})
 	e.same(len(e.load().Domains), len(names), "number of domains")
+}
+
+func classNumbersAreGivenOnce(e env) {
+	names := []mogile.ClassName{"a", "b", "c", "d", "e", "f", "g", "h"}
+	id := e.domain("images")
+	e.eachTwice(len(names), func(i int) error {
+		_, err := e.s.CreateClass(e.ctx, mogile.Class{Domain: id, Name: names[i], MinDevCount: 1})
+		return err
+	})
+	e.same(len(e.load().Classes), len(names), "number of classes")
+}
+
+// eachTwice creates n things, all at once and twice each: one of each two succeeds, and
+// no other finds its number taken.
+func (e env) eachTwice(n int, create func(i int) error) {
+	e.Helper()
+	errs := make([]error, 2*n)
+	together(2*n, func(i int) { errs[i] = create(i / 2) })
+	for i := range n {
+		pair := errs[2*i : 2*i+2]
+		if (pair[0] == nil) == (pair[1] == nil) {
+			e.Errorf("create thing %d twice: got %v; want one nil", i, pair)
+		}
+		e.wants(store.ErrDup, errors.Join(pair...), "create thing %d twice", i)
+	}
 }

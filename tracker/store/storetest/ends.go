@@ -25,6 +25,7 @@ func calls(ctx context.Context, s store.Store) map[string]func() error {
 		"Locate":          func() error { _, _, _, err := s.Locate(ctx, dm, "k"); return err },
 		"Keys":            func() error { _, err := s.Keys(ctx, dm, "k", "", 9); return err },
 		"FilesAfter":      func() error { _, err := s.FilesAfter(ctx, 0, 9); return err },
+		"MaxFID":          func() error { _, err := s.MaxFID(ctx); return err },
 		"Delete":          func() error { _, err := s.Delete(ctx, dm, "k"); return err },
 		"Rename":          func() error { return s.Rename(ctx, dm, "k", "k2") },
 		"SetClass":        func() error { return s.SetClass(ctx, 1, 1) },
@@ -45,8 +46,20 @@ func calls(ctx context.Context, s store.Store) map[string]func() error {
 		"Postpone":        func() error { return s.Postpone(ctx, q, 1, 0, 0) },
 		"Park":            func() error { return s.Park(ctx, q, 1, 0) },
 		"Queued":          func() error { _, err := s.Queued(ctx, q, 1); return err },
+		"ReleaseAll":      func() error { _, err := s.ReleaseAll(ctx, q); return err },
 		"NextDue":         func() error { _, err := s.NextDue(ctx, q); return err },
 		"LoadTopology":    func() error { _, err := s.LoadTopology(ctx); return err },
+		"EnqueueWork":     func() error { return s.EnqueueWork(ctx, store.WorkRow{FID: 1, Kind: store.FsckWork}) },
+		"WorkRows":        func() error { _, err := s.WorkRows(ctx, 1); return err },
+		"WorkLength":      func() error { _, err := s.WorkLength(ctx, store.FsckWork); return err },
+		"LogFsck":         func() error { return s.LogFsck(ctx, store.FsckEvent{Code: "MISS"}) },
+		"FsckEvents":      func() error { _, err := s.FsckEvents(ctx, 0, 9); return err },
+		"LastFsckEvent":   func() error { _, err := s.LastFsckEvent(ctx); return err },
+		"FoldFsckLog":     func() error { return s.FoldFsckLog(ctx) },
+		"ClearFsckLog":    func() error { return s.ClearFsckLog(ctx) },
+		"DomainByName":    func() error { _, err := s.DomainByName(ctx, "d"); return err },
+		"ClassByName":     func() error { _, err := s.ClassByName(ctx, 1, "c"); return err },
+		"HostByName":      func() error { _, err := s.HostByName(ctx, "h"); return err },
 		"CreateDomain":    func() error { _, err := s.CreateDomain(ctx, "d2"); return err },
 		"DeleteDomain":    func() error { return s.DeleteDomain(ctx, "d") },
 		"CreateClass":     func() error { _, err := s.CreateClass(ctx, class); return err },
@@ -62,9 +75,14 @@ func calls(ctx context.Context, s store.Store) map[string]func() error {
 		"Setting":         func() error { _, err := s.Setting(ctx, "f"); return err },
 		"SetSetting":      func() error { return s.SetSetting(ctx, "f", "v") },
 		"UnsetSetting":    func() error { return s.UnsetSetting(ctx, "f") },
+		"AllSettings":     func() error { _, err := s.AllSettings(ctx); return err },
+		"ChangeSettings":  func() error { return s.ChangeSettings(ctx, noChange) },
+		"Now":             func() error { _, err := s.Now(ctx); return err },
 		"Lock":            func() error { _, err := s.Lock(ctx, "l", 0); return err },
 	}
 }
+
+func noChange(map[string]string) (c store.SettingChanges, err error) { return c, err }
 
 func closedStoreAnswersWithErrors(e env) {
 	release := e.lock("held")

@@ -42,13 +42,14 @@ func unknownKeyIsNotFound(e env) {
 
 func everyLookupTellsTheSame(e env) {
 	fid := e.open("key")
+	class := e.class(mogile.Class{Domain: dm, Name: "class", MinDevCount: 1})
 	sum := mogile.Checksum{Type: mogile.HashMD5, Sum: []byte("\x00\xff0123456789abcd")}
 	_, err := e.s.CloseUpload(e.ctx, store.Closing{
-		FID: fid, Dev: 7, Domain: dm, Key: "key", Class: 3, Length: 1 << 40, Checksum: sum,
+		FID: fid, Dev: 7, Domain: dm, Key: "key", Class: class, Length: 1 << 40, Checksum: sum,
 	})
 	e.must(err, "close upload")
 	e.must(e.s.AddCopy(e.ctx, fid, 2), "add copy")
-	want := store.File{FID: fid, Domain: dm, Key: "key", Length: 1 << 40, Class: 3, DevCount: 2}
+	want := store.File{FID: fid, Domain: dm, Key: "key", Length: 1 << 40, Class: class, DevCount: 2}
 
 	byKey, err := e.s.FileByKey(e.ctx, dm, "key")
 	e.must(err, "find key")

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"strconv"
+
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
@@ -8,6 +10,7 @@ import (
 var hostChecks = []check{
 	{"HostsKeepWhatTheyAreTold", hostsKeepWhatTheyAreTold},
 	{"HostNamesAndAddressesAreUnique", hostNamesAndAddressesAreUnique},
+	{"HostNumbersAreGivenOnce", hostNumbersAreGivenOnce},
 	{"EmptyAltAddressesNeverCollide", emptyAltAddressesNeverCollide},
 	{"AHostWithDevicesStays", hostWithDevicesStays},
 	{"DevicesKeepWhatTheyAreTold", devicesKeepWhatTheyAreTold},
@@ -61,6 +64,15 @@ func hostNamesAndAddressesAreUnique(e env) {
 	}
 	e.same(len(e.load().Hosts), 2, "number of hosts")
 	e.same(e.load().Hosts[1], b, "host after refused updates")
+}
+
+func hostNumbersAreGivenOnce(e env) {
+	const n = 8
+	e.eachTwice(n, func(i int) error {
+		_, err := e.s.CreateHost(e.ctx, aHost(mogile.HostName('a'+rune(i)), "10.0.0."+strconv.Itoa(i)))
+		return err
+	})
+	e.same(len(e.load().Hosts), n, "number of hosts")
 }
 
 func emptyAltAddressesNeverCollide(e env) {

@@ -23,7 +23,7 @@ func RunPersistent(t *testing.T, open func(t *testing.T, place string) store.Sto
 		t.Run(name, func(t *testing.T) {
 			place := t.TempDir()
 			run(&twice{T: t, open: func() env {
-				return env{T: t, s: open(t, place), ctx: t.Context()}
+				return newEnv(t, open(t, place))
 			}})
 		})
 	}

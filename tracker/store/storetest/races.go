@@ -13,6 +13,9 @@ import (
 var raceChecks = []check{
 	{"ManyClosesOfAKeyLeaveOneFile", manyClosesOfAKeyLeaveOneFile},
 	{"CloseAndAbandonHaveOneWinner", closeAndAbandonHaveOneWinner},
+	{"NoFileComesIntoADomainThatGoes", noFileComesIntoADomainThatGoes},
+	{"NoFileComesIntoAClassThatGoes", noFileComesIntoAClassThatGoes},
+	{"NoClassComesIntoADomainThatGoes", noClassComesIntoADomainThatGoes},
 	{"FidsAreNeverGivenTwice", fidsAreNeverGivenTwice},
 	{"ClaimsNeverOverlap", claimsNeverOverlap},
 	{"RenamesOntoAKeyHaveOneWinner", renamesOntoAKeyHaveOneWinner},
@@ -71,6 +74,103 @@ func closeAndAbandonHaveOneWinner(e env) {
 		e.queued(store.DeleteQueue, fid, !closed)
 		_, err := e.s.FileByFID(e.ctx, fid)
 		e.same(err == nil, closed, "fid %d is visible", fid)
+	}
+}
+
+// rounds is how often two that race are let loose on each other.
+const rounds = 30
+
+// noFileComesIntoADomainThatGoes: several uploads end at the moment in which their domain
+// is deleted. Either it stays, or no file came.
+func noFileComesIntoADomainThatGoes(e env) {
+	const closers = 3
+	e.home()
+	for range rounds {
+		id := e.domain("going")
+		var fids [closers]mogile.FID
+		for i := range fids {
+			fids[i] = e.open("key")
+		}
+		errs := make([]error, closers+1)
+		together(closers+1, func(i int) {
+			if i == closers {
+				errs[i] = e.s.DeleteDomain(e.ctx, "going")
+				return
+			}
+			_, errs[i] = e.s.CloseUpload(e.ctx, store.Closing{FID: fids[i], Dev: 1, Domain: id, Key: mogile.Key('a' + rune(i))})
+		})
+		deleted := errs[closers] == nil
+		if !deleted {
+			e.wants(store.ErrHasFiles, errs[closers], "delete domain")
+		}
+		for i, fid := range fids {
+			_, err := e.s.FileByFID(e.ctx, fid)
+			e.same(err == nil, errs[i] == nil, "fid %d is visible", fid)
+			if deleted {
+				e.wants(store.ErrNoDomain, errs[i], "close into a domain that was deleted")
+			}
+		}
+		for i := range fids {
+			if errs[i] == nil {
+				_, err := e.s.Delete(e.ctx, id, mogile.Key('a'+rune(i)))
+				e.must(err, "delete file")
+			}
+		}
+		if !deleted {
+			e.must(e.s.DeleteDomain(e.ctx, "going"), "delete domain")
+		}
+	}
+}
+
+func noFileComesIntoAClassThatGoes(e env) {
+	e.home()
+	for range rounds {
+		class := e.class(mogile.Class{Domain: dm, Name: "going", MinDevCount: 1})
+		c := closing(e.open("key"), "key")
+		c.Class = class
+		errs := make([]error, 2)
+		together(2, func(i int) {
+			if i == 0 {
+				_, errs[i] = e.s.CloseUpload(e.ctx, c)
+			} else {
+				errs[i] = e.s.DeleteClass(e.ctx, dm, class)
+			}
+		})
+		e.must(errs[0], "close upload")
+		f, err := e.s.FileByFID(e.ctx, c.FID)
+		e.must(err, "find fid %d", c.FID)
+		if deleted := errs[1] == nil; deleted != (f.Class == 0) {
+			e.Fatalf("got a file of class %d and, from the deletion of class %d, %v; want it there or the default", f.Class, class, errs[1])
+		}
+		if errs[1] != nil {
+			e.wants(store.ErrHasFiles, errs[1], "delete class")
+			e.must(e.s.SetClass(e.ctx, c.FID, 0), "set class")
+			e.must(e.s.DeleteClass(e.ctx, dm, class), "delete class")
+		}
+	}
+}
+
+func noClassComesIntoADomainThatGoes(e env) {
+	e.home()
+	for range rounds {
+		id := e.domain("going")
+		errs := make([]error, 2)
+		together(2, func(i int) {
+			if i == 0 {
+				_, errs[i] = e.s.CreateClass(e.ctx, mogile.Class{Domain: id, Name: "class", MinDevCount: 1})
+			} else {
+				errs[i] = e.s.DeleteDomain(e.ctx, "going")
+			}
+		})
+		if errs[1] == nil {
+			e.wants(store.ErrNoDomain, errs[0], "create a class of a domain that was deleted")
+			e.same(len(e.load().Classes), 0, "number of classes")
+			continue
+		}
+		e.must(errs[0], "create class")
+		e.wants(store.ErrHasClasses, errs[1], "delete domain")
+		e.must(e.s.DeleteClass(e.ctx, id, 1), "delete class")
+		e.must(e.s.DeleteDomain(e.ctx, "going"), "delete domain")
 	}
 }
 
@@ -151,6 +251,7 @@ func renamesOntoAKeyHaveOneWinner(e env) {
 }
 
 func writeThatReturnedIsRead(e env) {
+	e.home()
 	together(8, func(i int) {
 		key := mogile.Key('a' + rune(i))
 		for range 20 {

@@ -37,7 +37,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		checks []check
 	}{
 		{"Files", fileChecks}, {"Copies", copyChecks}, {"Uploads", uploadChecks}, {"Races", raceChecks},
-		{"Queue", queueChecks}, {"Domains", domainChecks}, {"Hosts", hostChecks},
+		{"Queue", queueChecks}, {"Work", workChecks}, {"FsckLog", fsckChecks},
+		{"Domains", domainChecks}, {"Names", nameChecks}, {"Hosts", hostChecks},
 		{"Settings", settingChecks}, {"Locks", lockChecks}, {"Ends", endChecks},
 	} {
 		t.Run(room.name, func(t *testing.T) { runChecks(t, open, room.checks) })
@@ -59,7 +60,7 @@ func runChecks(t *testing.T, open func(t *testing.T) store.Store, checks []check
 					t.Errorf("close: got %v; want nil", err)
 				}
 			})
-			c.run(env{T: t, s: s, ctx: t.Context()})
+			c.run(newEnv(t, s))
 		})
 	}
 }
@@ -67,12 +68,31 @@ func runChecks(t *testing.T, open func(t *testing.T) store.Store, checks []check
 // env is a test with its store.
 type env struct {
 	*testing.T
-	s   store.Store
-	ctx context.Context
+	s     store.Store
+	ctx   context.Context
+	homed *sync.Once
 }
 
-// dm is the domain of most tests: files need no row of it.
+func newEnv(t *testing.T, s store.Store) env {
+	return env{T: t, s: s, ctx: t.Context(), homed: new(sync.Once)}
+}
+
+// dm is the domain of most tests: the first that was created.
 const dm mogile.DomainID = 1
+
+// home makes sure that there is a domain for files to be in. Another store of the same
+// database may be just as far.
+func (e env) home() {
+	e.Helper()
+	e.homed.Do(func() {
+		if len(e.load().Domains) > 0 {
+			return
+		}
+		if _, err := e.s.CreateDomain(e.ctx, "home"); err != nil && !errors.Is(err, store.ErrDup) {
+			e.Fatalf("create domain: got %v; want nil or %v", err, store.ErrDup)
+		}
+	})
+}
 
 // must ends the test when doing something failed.
 func (e env) must(err error, doing string, args ...any) {
@@ -101,6 +121,7 @@ func (e env) same(got, want any, what string, args ...any) {
 // open opens an upload of the key on devs 1 and 2.
 func (e env) open(key mogile.Key) mogile.FID {
 	e.Helper()
+	e.home()
 	fid, err := e.s.OpenUpload(e.ctx, store.Upload{Domain: dm, Key: key, Devices: []mogile.DevID{1, 2}})
 	e.must(err, "open upload of %q", key)
 	return fid

@@ -14,6 +14,8 @@ var uploadChecks = []check{
 	{"ANewFidIsAboveAllThatIsKnown", newFidIsAboveAllThatIsKnown},
 	{"CloseMakesTheUploadVisible", closeMakesTheUploadVisible},
 	{"CloseDecidesDomainKeyAndClass", closeDecidesDomainKeyAndClass},
+	{"CloseIntoAClassThatIsGoneUsesTheDefault", closeIntoAClassThatIsGoneUsesTheDefault},
+	{"CloseIntoADomainThatIsGoneLeavesTheUploadOpen", closeIntoADomainThatIsGoneLeavesTheUploadOpen},
 	{"CloseReplacesAndDoomsTheOld", closeReplacesAndDoomsTheOld},
 	{"CloseOfNoUploadChangesNothing", closeOfNoUploadChangesNothing},
 	{"AbandonDoomsTheCopy", abandonDoomsTheCopy},
@@ -115,15 +117,42 @@ func closeMakesTheUploadVisible(e env) {
 }
 
 func closeDecidesDomainKeyAndClass(e env) {
-	fid := e.open("opened")
-	_, err := e.s.CloseUpload(e.ctx, store.Closing{FID: fid, Dev: 2, Domain: dm + 1, Key: "closed", Class: 9})
+	fid, other := e.open("opened"), e.domain("other")
+	class := e.class(mogile.Class{Domain: other, Name: "class", MinDevCount: 1})
+	_, err := e.s.CloseUpload(e.ctx, store.Closing{FID: fid, Dev: 2, Domain: other, Key: "closed", Class: class})
 	e.must(err, "close upload")
 	e.visible("opened", 0)
-	f, err := e.s.FileByKey(e.ctx, dm+1, "closed")
+	f, err := e.s.FileByKey(e.ctx, other, "closed")
 	e.must(err, "find key")
-	e.same(f, store.File{FID: fid, Domain: dm + 1, Key: "closed", Class: 9, DevCount: 1}, "file")
+	e.same(f, store.File{FID: fid, Domain: other, Key: "closed", Class: class, DevCount: 1}, "file")
 	_, err = e.s.Checksum(e.ctx, fid)
 	e.wants(store.ErrNotFound, err, "find checksum")
+}
+
+// closeIntoAClassThatIsGoneUsesTheDefault: also where the number is that of a class of
+// another domain.
+func closeIntoAClassThatIsGoneUsesTheDefault(e env) {
+	fid, other := e.open("key"), e.domain("other")
+	c := closing(fid, "key")
+	c.Class = e.class(mogile.Class{Domain: other, Name: "class", MinDevCount: 1})
+	_, err := e.s.CloseUpload(e.ctx, c)
+	e.must(err, "close upload")
+	f, err := e.s.FileByFID(e.ctx, fid)
+	e.must(err, "find fid %d", fid)
+	e.same(f.Class, mogile.ClassID(0), "class")
+}
+
+func closeIntoADomainThatIsGoneLeavesTheUploadOpen(e env) {
+	old, fid := e.put("key"), e.open("key")
+	c := closing(fid, "key")
+	c.Domain = 99
+	_, err := e.s.CloseUpload(e.ctx, c)
+	e.wants(store.ErrNoDomain, err, "close into a domain that never was")
+	e.visible("key", old)
+	e.devices(fid)
+	_, err = e.s.CloseUpload(e.ctx, closing(fid, "key"))
+	e.must(err, "close into another domain")
+	e.visible("key", fid)
 }
 
 func closeReplacesAndDoomsTheOld(e env) {
