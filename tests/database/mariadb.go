@@ -96,7 +96,9 @@ func (mariaDB) dsn(addr string, u user, database string) string {
 
 func (mariaDB) driver() string { return "mysql" }
 func (mariaDB) home() string   { return "mysql" }
-func (mariaDB) where() string  { return "SELECT @@datadir" }
+
+// where reads a table: a node of a cluster answers other queries before it is ready.
+func (mariaDB) where() string { return "SELECT @@datadir FROM mysql.global_priv LIMIT 1" }
 
 func (mariaDB) create(name, how string, u user) []string {
 	return []string{

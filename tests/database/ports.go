@@ -1,7 +1,7 @@
 package database
 
 import (
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -15,17 +15,23 @@ const (
 	portTries = 1_000 // far more than there can be listeners
 )
 
-// freePort returns a loopback port on which nobody listens now. Another process may
-// find the same one; whoever then fails to listen asks again.
-func freePort() (int, error) {
+// freePorts returns n different loopback ports on which nobody listens now. Another
+// process may find the same ones; whoever then fails to listen asks again.
+func freePorts(n int) ([]int, error) {
+	var ports []int
 	for range portTries {
+		if len(ports) == n {
+			return ports, nil
+		}
 		port := firstPort + rand.IntN(endPort-firstPort)
 		ln, err := net.Listen("tcp", loopback(port))
-		if err == nil {
-			return port, ln.Close()
+		if err != nil {
+			continue
 		}
+		defer ln.Close() // only now, so that no port is returned twice
+		ports = append(ports, port)
 	}
-	return 0, errors.New("find a free port: all that were tried are taken")
+	return nil, fmt.Errorf("got %d free ports of %d", len(ports), n)
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -32,6 +33,7 @@ type Server struct {
 	dir     string // holds data/ and the log
 	port    int
 	options []string
+	first   []string // more options, for the first start only
 	db      *sql.DB  // the admin's connections
 	process *process // nil after its end
 	// doomed says that nobody wants the data after the test.
@@ -51,19 +53,30 @@ func StartPostgres(dir string, options ...string) (*Server, error) {
 }
 
 func start(e engine, dir string, options []string) (*Server, error) {
+	return startFirst(e, dir, options, nil)
+}
+
+// startFirst starts a server that takes some options for this time only.
+func startFirst(e engine, dir string, options, first []string) (*Server, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{engine: e, dir: dir, options: options}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	s := &Server{engine: e, dir: dir, options: options, first: first}
 	if err := populate(e, s.data()); err != nil {
 		return nil, err
 	}
 	for range startTries {
-		if s.port, err = freePort(); err != nil {
-			return nil, err
+		ports, portErr := freePorts(1)
+		if portErr != nil {
+			return nil, portErr
 		}
+		s.port = ports[0]
 		if err = s.launch(); err == nil {
+			s.first = nil
 			return s, nil
 		}
 		if !s.portTaken() {
@@ -98,7 +111,7 @@ func (s *Server) launch() error {
 
 // run starts the process, without waiting.
 func (s *Server) run() error {
-	cmd, err := s.engine.command(s.data(), s.port, s.options)
+	cmd, err := s.engine.command(s.data(), s.port, slices.Concat(s.options, s.first))
 	if err != nil {
 		return err
 	}

@@ -104,27 +104,43 @@ func OwnPostgres(t testing.TB, options ...string) *Server {
 
 func own(t testing.TB, e engine, options []string) *Server {
 	t.Helper()
-	shared.Lock()
-	dir, err := scratchLocked()
-	shared.Unlock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := start(e, dir, options)
+	s, err := start(e, ownDir(t), options)
 	if err != nil {
 		give(t, err)
 	}
-	s.doomed = true
+	s.endWith(t)
+	return s
+}
+
+// ownDir makes a directory for servers of one test.
+func ownDir(t testing.TB) string {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	dir, err := scratchLocked()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("end of the log of %s:\n%s", e.name(), s.logTail())
-		}
-		// Nobody looks at the data any more: it need not be a clean end.
-		if err := errors.Join(s.Kill(), os.RemoveAll(dir)); err != nil {
+		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
-	return s
+	return dir
+}
+
+// endWith ends a server with its test. Nobody looks at the data any more, so it need
+// not be a clean end.
+func (s *Server) endWith(t testing.TB) {
+	s.doomed = true
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("end of the log of %s:\n%s", s.engine.name(), s.logTail())
+		}
+		if err := s.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // give ends a test that has no server. A server that is not installed is a reason
