@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -55,9 +56,12 @@ type crew struct {
 	work  chan store.Item // unbuffered: a row that is taken is being worked on
 	woken chan struct{}   // holds one
 
+	queued, sent atomic.Int64 // rows that wait for a worker, and that were handed to one
+
 	mu             sync.Mutex    // guards what follows
 	desired, count int           // workers
-	resized        chan struct{} // closed and replaced when desired changes
+	held           bool          // they are to be given nothing
+	resized        chan struct{} // closed and replaced when desired or held changes
 }
 
 func newCrew(config Config, name Name, q store.QueueName, do func(context.Context, store.Item) (outcome, error)) *crew {
@@ -83,21 +87,30 @@ func (c *crew) wake() {
 func (c *crew) status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Status{Name: string(c.name), Count: c.count, Desired: c.desired}
+	return Status{Name: c.name, Count: c.count, Desired: c.desired, Queued: c.queued.Load(), Sent: c.sent.Load()}
 }
 
-func (c *crew) desire(n int) {
+func (c *crew) desire(n int) { c.change(func() { c.desired = n }) }
+
+// hold keeps the workers idle, or no longer.
+func (c *crew) hold(held bool) { c.change(func() { c.held = held }) }
+
+func (c *crew) change(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.desired = n
+	f()
 	close(c.resized)
 	c.resized = make(chan struct{})
 }
 
-// size is how many workers there should be, and a channel that tells when that changes.
+// size is how many workers there should be for what is in the queue, and a channel that
+// tells when that changes.
 func (c *crew) size() (int, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.held {
+		return 0, c.resized
+	}
 	return c.desired, c.resized
 }
 
@@ -160,11 +173,14 @@ func (c *crew) handOut(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("claim from %s: %w", c.queue, err)
 	}
+	defer c.queued.Store(0)
 	for i, item := range items {
+		c.queued.Store(int64(len(items) - i))
 		if !c.hand(ctx, item) {
 			c.settle(ctx, outcome{fate: returned}, items[i:]...)
 			break
 		}
+		c.sent.Add(1)
 	}
 	return len(items), nil
 }

@@ -27,10 +27,15 @@ const (
 	Monitor   Name = "monitor"
 	Replicate Name = "replicate"
 	Delete    Name = "delete"
+	// Master is what hands the rows of the queues to the workers.
+	Master Name = "job_master"
+	// Fsck and Reaper have no engine yet: operators may want workers, and none come.
+	Fsck   Name = "fsck"
+	Reaper Name = "reaper"
 )
 
-// maxWorkers is the most that !want asks for (docs/spec/tracker-protocol.md §9).
-const maxWorkers = 500
+// MaxWorkers is the most that operators can ask for (docs/spec/tracker-protocol.md §9).
+const MaxWorkers = 500
 
 // defaultWorkers is how many work at once when the operator says nothing. (The peer has
 // one of each; ours share a process and cost little.) Nothing changes it.
@@ -97,9 +102,10 @@ type Jobs struct {
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // everything that runs
 
-	mu      sync.Mutex // guards started and closed
+	mu      sync.Mutex // guards what follows
 	started bool
 	closed  bool
+	wanted  map[Name]int // as operators said, of jobs that have no crew
 }
 
 // errClosed is the cause of death of what is under way when Close begins.
@@ -113,7 +119,7 @@ func New(config Config) *Jobs {
 	if config.Rand == nil {
 		config.Rand = rand.Float64
 	}
-	j := &Jobs{monitor: newMonitor(config)}
+	j := &Jobs{monitor: newMonitor(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	j.crews = map[Name]*crew{
 		Replicate: newCrew(config, Replicate, store.ReplicateQueue, newReplicator(config).do),
@@ -185,24 +191,44 @@ func (j *Jobs) allSeen(ctx context.Context) error {
 	return j.monitor.wait(ctx, func() bool { return j.monitor.settled })
 }
 
+// Looked reports whether a first round is over, which is when clients are answered.
+func (j *Jobs) Looked() bool { return j.monitor.isUsable() }
+
 // Status is a job's name and workers.
 type Status struct {
-	Name string
+	Name Name
 	// Count is how many there are, Desired how many there should be.
 	Count, Desired int
+	// Queued is how many rows were claimed and wait for a worker, Sent how many have
+	// ever been handed to one.
+	Queued, Sent int64
 }
 
-// Status lists all jobs by name.
+// Status lists all jobs by name: those that do something, and those that operators want
+// to.
 func (j *Jobs) Status() []Status {
-	all := []Status{j.monitor.status()}
+	var all []Status
 	for _, c := range j.crews {
 		all = append(all, c.status())
 	}
-	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for name, n := range j.wanted {
+		all = append(all, Status{Name: name, Count: j.countLocked(name), Desired: n})
+	}
+	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	return all
 }
 
-// CheckWorkers says why a job can't have so many workers.
+// countLocked is how many there are of a job that has no crew.
+func (j *Jobs) countLocked(name Name) int {
+	if name == Monitor || name == Master {
+		return j.wanted[name]
+	}
+	return 0
+}
+
+// CheckWorkers says why a config can't ask for so many workers of a job.
 func CheckWorkers(name Name, n int) error {
 	switch _, known := defaultWorkers[name]; {
 	case !known:
@@ -210,27 +236,66 @@ func CheckWorkers(name Name, n int) error {
 		return fmt.Errorf("no job is called %q: there are %v", name, names)
 	case name == Monitor && n != 1:
 		return fmt.Errorf("%d workers for %s: there must be exactly 1", n, name)
-	case n < 0 || n > maxWorkers:
-		return fmt.Errorf("%d workers for %s: want 0 to %d", n, name, maxWorkers)
+	case n < 0 || n > MaxWorkers:
+		return fmt.Errorf("%d workers for %s: want 0 to %d", n, name, MaxWorkers)
 	}
 	return nil
 }
 
-// SetWorkers changes how many of a job work at once. Surplus workers go when they have
-// done what they have in hand.
-func (j *Jobs) SetWorkers(name string, n int) error {
-	if err := CheckWorkers(Name(name), n); err != nil {
-		return err
-	}
+// Names is the jobs that operators know, without the one that answers requests.
+func Names() []Name { return []Name{Delete, Fsck, Master, Monitor, Reaper, Replicate} }
+
+// Want changes how many of a job work at once, which is remembered until the end of the
+// process. Surplus workers go when they have done what they have in hand.
+//
+// There is always one monitor, as a tracker without knows nothing. There is one master
+// or none: without it the queues are left alone. n must be 0 to [MaxWorkers], and the
+// name one of [Names].
+func (j *Jobs) Want(name Name, n int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if c := j.crews[Name(name)]; c != nil {
+	switch c := j.crews[name]; {
+	case c != nil:
 		c.desire(n)
 		if j.started && !j.closed {
 			j.employLocked(c)
 		}
+	case name == Monitor:
+	case name == Master:
+		j.wanted[name] = min(n, 1)
+		for _, c := range j.crews {
+			c.hold(n == 0)
+		}
+	default:
+		j.wanted[name] = n
 	}
-	return nil
+}
+
+// wakeWords is what operators may say to have a job look for work now; the second is
+// what the peer's processes say to each other.
+var wakeWords = []string{"wake", ":wake_up"}
+
+// Tell passes an operator's words on and returns to how many workers. Words that mean
+// nothing to them are heard all the same.
+func (j *Jobs) Tell(name Name, text string) int {
+	wake := slices.Contains(wakeWords, strings.TrimSpace(text))
+	c := j.crews[name]
+	switch {
+	case wake && c != nil:
+		c.wake()
+	case wake && name == Monitor:
+		j.monitor.ask()
+	case wake && name == Master:
+		for _, c := range j.crews {
+			c.wake()
+		}
+	}
+	if c != nil {
+		return c.status().Count
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.countLocked(name)
 }
 
 // employLocked starts the workers that a crew lacks.

@@ -60,8 +60,9 @@ func TestCloseGivesBackWhatIsNotDone(t *testing.T) {
 	if err := r.jobs.Ready(t.Context()); err == nil {
 		t.Error("Ready after Close: got no error")
 	}
-	if err := r.jobs.SetWorkers("replicate", 9); err != nil {
-		t.Errorf("SetWorkers after Close: got error %v; want none", err)
+	r.jobs.Want(job.Replicate, 9)
+	if n := r.jobs.Tell(job.Monitor, "wake"); n != 1 {
+		t.Errorf("Tell after Close: got %d workers; want 1", n)
 	}
 	r.jobs.Start() // too late: nothing runs
 }
@@ -72,36 +73,120 @@ func TestWorkersCanBeChangedWhileTheyWork(t *testing.T) {
 	r.start()
 	fid := r.upload("a", 1, mogile.Checksum{})
 	r.jobs.Wake(store.ReplicateQueue)
-	if got := status(r); got != "[{delete 2 2} {monitor 1 1} {replicate 0 0}]" {
+	if got := status(r); got != "delete 2/2 job_master 1/1 monitor 1/1 replicate 0/0" {
 		t.Errorf("got status %s; want no replicate worker", got)
 	}
-	r.check(r.jobs.SetWorkers("replicate", 3))
-	if got := status(r); got != "[{delete 2 2} {monitor 1 1} {replicate 3 3}]" {
+	r.jobs.Want(job.Replicate, 3)
+	if got := status(r); got != "delete 2/2 job_master 1/1 monitor 1/1 replicate 3/3" {
 		t.Errorf("got status %s; want 3 replicate workers", got)
 	}
 	if got := r.await(); got.fate != "finished" || got.fid != fid {
 		t.Errorf("got %+v; want fid %d finished", got, fid)
 	}
-	r.check(r.jobs.SetWorkers("replicate", 0))
-	r.check(r.jobs.SetWorkers("replicate", 1))
+	r.jobs.Want(job.Replicate, 0)
+	r.jobs.Want(job.Replicate, 1)
 	fid = r.upload("b", 1, mogile.Checksum{})
 	r.becomes(store.ReplicateQueue, "finished")
 	r.wantCopies(fid, 1, 2)
+	if got := sent(r, job.Replicate); got != 2 {
+		t.Errorf("got %d rows sent to workers; want 2", got)
+	}
 }
 
-func status(r *rig) string { return fmt.Sprint(r.jobs.Status()) }
+// status is what operators are shown: count and desired of each job.
+func status(r *rig) string {
+	var words []string
+	for _, s := range r.jobs.Status() {
+		words = append(words, fmt.Sprintf("%s %d/%d", s.Name, s.Count, s.Desired))
+	}
+	return strings.Join(words, " ")
+}
 
-func TestSetWorkersSaysWhatIsPossible(t *testing.T) {
+func sent(r *rig, name job.Name) int64 {
+	r.t.Helper()
+	for _, s := range r.jobs.Status() {
+		if s.Name == name {
+			return s.Sent
+		}
+	}
+	r.t.Fatalf("no job is called %s", name)
+	return 0
+}
+
+func TestWithoutMasterTheQueuesAreLeftAlone(t *testing.T) {
+	r := newRig(t, twice, one, two)
+	r.jobs.Want(job.Master, 0)
+	r.start()
+	if got := status(r); got != "delete 2/2 job_master 0/0 monitor 1/1 replicate 4/4" {
+		t.Errorf("got status %s; want no master", got)
+	}
+	fid := r.upload("a", 1, mogile.Checksum{})
+	r.jobs.Wake(store.ReplicateQueue)
+	r.check(r.jobs.Refresh(t.Context())) // time for a crew that does not listen
+	r.wantCopies(fid, 1)
+	if got := sent(r, job.Replicate); got != 0 {
+		t.Errorf("got %d rows sent to workers; want none", got)
+	}
+	r.jobs.Want(job.Master, 7)
+	if got := r.await(); got.fate != "finished" || got.fid != fid {
+		t.Errorf("got %+v; want fid %d finished", got, fid)
+	}
+	if got := status(r); got != "delete 2/2 job_master 1/1 monitor 1/1 replicate 4/4" {
+		t.Errorf("got status %s; want one master", got)
+	}
+}
+
+func TestJobsWithoutEngineKeepWhatWasWanted(t *testing.T) {
 	r := newRig(t, twice, one)
+	r.jobs.Want(job.Fsck, 2)
+	r.jobs.Want(job.Reaper, 1)
+	r.jobs.Want(job.Monitor, 2) // there is always one
+	r.jobs.Want(job.Monitor, 0)
+	if got := status(r); got != "delete 0/2 fsck 0/2 job_master 1/1 monitor 1/1 reaper 0/1 replicate 0/4" {
+		t.Errorf("got status %s; want what is there, and what was wanted", got)
+	}
+	if n := r.jobs.Tell(job.Fsck, "wake"); n != 0 {
+		t.Errorf("got %d fsck workers to hear; want none", n)
+	}
+}
+
+func TestOperatorsCanWakeJobs(t *testing.T) {
+	r := newRig(t, twice, one, two)
+	if r.jobs.Looked() {
+		t.Error("got devices looked at before the start; want not")
+	}
+	r.start()
+	if !r.jobs.Looked() {
+		t.Error("got no devices looked at; want them")
+	}
+	for _, word := range []string{"wake", ":wake_up"} {
+		fid := r.upload(mogile.Key(word), 1, mogile.Checksum{})
+		begin := time.Now()
+		if n := r.jobs.Tell(job.Replicate, word); n != 4 {
+			t.Errorf("got %d workers told; want 4", n)
+		}
+		if got := r.await(); got.fid != fid || time.Since(begin) > 2*time.Second {
+			t.Errorf("got %+v after %v; want fid %d at once", got, time.Since(begin), fid)
+		}
+	}
+	for name, want := range map[job.Name]int{job.Replicate: 4, job.Monitor: 1, job.Master: 1, "cook": 0} {
+		if n := r.jobs.Tell(name, "something else"); n != want {
+			t.Errorf("%s: got %d workers told; want %d", name, n, want)
+		}
+	}
+}
+
+func TestConfiguredWorkersAreChecked(t *testing.T) {
 	for _, c := range []struct {
-		name string
+		name job.Name
 		n    int
 		want string
 	}{
 		{"replicate", -1, "want 0 to 500"}, {"replicate", 501, "want 0 to 500"},
 		{"monitor", 0, "exactly 1"}, {"monitor", 2, "exactly 1"}, {"cleaner", 1, "[delete monitor replicate]"},
+		{"fsck", 1, "[delete monitor replicate]"},
 	} {
-		if err := r.jobs.SetWorkers(c.name, c.n); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := job.CheckWorkers(c.name, c.n); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%d %s: got error %v; want one with %q", c.n, c.name, err, c.want)
 		}
 	}

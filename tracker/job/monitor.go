@@ -84,10 +84,6 @@ func newMonitor(config Config) *monitor {
 	}
 }
 
-func (m *monitor) status() Status {
-	return Status{Name: string(Monitor), Count: 1, Desired: 1}
-}
-
 func (m *monitor) run(ctx context.Context) {
 	defer m.retire()
 	m.began = time.Now()
@@ -136,20 +132,27 @@ func (m *monitor) retire() {
 	}
 }
 
-func (m *monitor) refresh(ctx context.Context) error {
+// ask has a visit begin as soon as the present one is over; nil after the end.
+func (m *monitor) ask() *visit {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.over {
-		m.mu.Unlock()
-		return fmt.Errorf("refresh: %w", errClosed)
+		return nil
 	}
 	if m.next == nil {
 		m.next = &visit{done: make(chan struct{})}
 	}
-	v := m.next
-	m.mu.Unlock()
 	select {
 	case m.kick <- struct{}{}:
 	default:
+	}
+	return m.next
+}
+
+func (m *monitor) refresh(ctx context.Context) error {
+	v := m.ask()
+	if v == nil {
+		return fmt.Errorf("refresh: %w", errClosed)
 	}
 	select {
 	case <-v.done:
@@ -160,6 +163,12 @@ func (m *monitor) refresh(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("refresh: %w", context.Cause(ctx))
 	}
+}
+
+func (m *monitor) isUsable() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.usable
 }
 
 // wait returns when a round has ended after which enough is so; enough is asked under mu.
