@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/command"
+	"github.com/mogilefs/caddy-mogilefs/tracker/job"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
@@ -154,9 +157,10 @@ type fakeJobs struct {
 	live  *topology.Live
 	ready chan struct{} // closed: Ready returns
 
-	mu     sync.Mutex // guards the rest
-	heard  []string
-	counts []JobStatus
+	mu    sync.Mutex // guards the rest
+	heard []string
+	staff []job.Status
+	blind bool // nobody has looked at the devices yet
 }
 
 func (j *fakeJobs) say(word string) {
@@ -181,7 +185,36 @@ func (j *fakeJobs) Ready(ctx context.Context) error {
 	}
 }
 
-func (j *fakeJobs) jobCounts() []JobStatus { return j.counts }
+// Looked, Status, Want and Tell make it [staff].
+func (j *fakeJobs) Looked() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return !j.blind
+}
+
+func (j *fakeJobs) setBlind(blind bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.blind = blind
+}
+
+func (j *fakeJobs) Status() []job.Status {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.staff)
+}
+
+func (j *fakeJobs) Want(name job.Name, n int) { j.say(fmt.Sprintf("want(%s,%d)", name, n)) }
+
+func (j *fakeJobs) Tell(name job.Name, text string) int {
+	j.say(fmt.Sprintf("tell(%s,%s)", name, text))
+	for _, s := range j.Status() {
+		if s.Name == name {
+			return s.Count
+		}
+	}
+	return 0
+}
 
 // took returns what was heard since the last call.
 func (j *fakeJobs) took() string {
@@ -201,7 +234,18 @@ type cluster struct {
 	jobs   *fakeJobs
 	server *lineServer
 	addr   string
+	log    *zap.Logger // watchers see it, and logs what is worse than information
 	logs   *observer.ObservedLogs
+	access *liveAccess
+}
+
+// liveAccess is a config's Access that tests change.
+type liveAccess struct{ atomic.Pointer[Access] }
+
+func newAccess(a Access) *liveAccess {
+	live := new(liveAccess)
+	live.Store(&a)
+	return live
 }
 
 func newCluster(t testing.TB, l limits) *cluster {
@@ -217,7 +261,9 @@ func newCluster(t testing.TB, l limits) *cluster {
 
 	core, logs := observer.New(zapcore.WarnLevel)
 	c.logs = logs
-	log := zap.New(core)
+	watchers := newWatchers()
+	log := watchers.tap(zap.New(core))
+	c.log, c.access = log, newAccess(Access{})
 	commands := command.New(command.Config{
 		Store: st, Topology: c.live, Nodes: c.node, Jobs: c.jobs,
 		Changed:     func(d mogile.DomainName, k mogile.Key) { c.jobs.say(fmt.Sprintf("changed(%s,%s)", d, k)) },
@@ -225,7 +271,9 @@ func newCluster(t testing.TB, l limits) *cluster {
 		Rand:        func() float64 { return 0 },
 		Logger:      log,
 	})
-	c.server = newLineServer(commands, newAdmin(c.jobs), log, l)
+	c.server = newLineServer(lineConfig{
+		commands: commands, staff: c.jobs, watchers: watchers, access: c.access.Load, log: log, limits: l,
+	})
 	c.addr = c.listen(t)
 	t.Cleanup(func() {
 		c.server.Close()
@@ -234,6 +282,11 @@ func newCluster(t testing.TB, l limits) *cluster {
 		}
 	})
 	return c
+}
+
+// conversation is one without a connection, of a client on this machine.
+func (s *lineServer) conversation() *conversation {
+	return &conversation{lineServer: s, peer: netip.MustParseAddr("127.0.0.1"), access: s.access()}
 }
 
 func (c *cluster) listen(t testing.TB) string {

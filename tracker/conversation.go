@@ -1,174 +1,173 @@
 package tracker
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/tracker/command"
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 )
 
 const (
-	// readBuffer takes nearly all requests; longer ones are gathered.
-	readBuffer = 4 << 10
-	// keepAnswer is how large a buffer an idle connection keeps for its next answer;
-	// a long listing's is given back.
+	// keepAnswer is how large a buffer is kept for other answers; a long listing's is
+	// given back.
 	keepAnswer = 16 << 10
+	// deadlineSlack is how much longer than writeTimeout a client may have: setting a
+	// deadline for every answer costs more than many a command.
+	deadlineSlack = 10 * time.Second
 	// A connection that is closed with input unread is reset, and the client may
 	// never see the answer: so some of it is read first.
 	lingerBytes = 1 << 20
 	lingerTime  = time.Second
 )
 
-var errLineTooLong = errors.New("line is too long")
+// conversation is one client's connection.
+type conversation struct {
+	*lineServer
+	conn    net.Conn
+	peer    netip.Addr
+	access  *Access  // as it was when the last line came
+	watcher *watcher // nil unless the client watches the log
+	in      lineReader
+
+	mu       sync.Mutex // guards writing to conn: one answer or log line at a time
+	deadline time.Time  // of writing
+}
 
 // converse answers the lines of one client until either side ends.
-func (s *lineServer) converse(conn net.Conn) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetKeepAlive(true) // idle clients are never timed out, only dead ones
-		_ = tcp.SetNoDelay(true)
+func (s *lineServer) converse(conn net.Conn, peer netip.Addr, access *Access) {
+	c := &conversation{lineServer: s, conn: conn, peer: peer, access: access}
+	c.in.init(conn, s.limits.line, s.long)
+	defer c.in.release()
+	defer c.unwatch()
+	if !c.shakeHands() {
+		return
 	}
-	peer := peerOf(conn)
-	in := bufio.NewReaderSize(conn, readBuffer)
-	var answer []byte
 	for !s.closing.Load() {
-		line, err := readLine(in, s.limits.line)
+		line, err := c.in.next()
 		switch {
 		case errors.Is(err, errLineTooLong):
-			s.hangUp(conn)
+			c.hangUp()
 			return
-		case err != nil:
+		case err != nil || !c.stillAdmitted():
 			return
 		case len(line) == 0:
 			continue
 		}
-		answer = s.answer(answer[:0], line, peer)
-		if !s.write(conn, answer) {
+		if !c.reply(line) {
 			return
-		}
-		if cap(answer) > keepAnswer {
-			answer = nil
 		}
 	}
 }
 
-// write sends an answer in one piece: there are clients that take the first packet
-// for the whole.
-func (s *lineServer) write(conn net.Conn, answer []byte) bool {
-	_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err := conn.Write(answer)
+// shakeHands does what an encrypted connection begins with, here and not in the loop
+// that accepts: so nobody waits for a client that is slow at it.
+func (c *conversation) shakeHands() bool {
+	encrypted, ok := c.conn.(interface{ HandshakeContext(context.Context) error })
+	if !ok {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, handshakeTime)
+	defer cancel()
+	err := encrypted.HandshakeContext(ctx)
+	if err != nil {
+		c.log.Debug("no handshake", zap.Stringer("client", c.peer), zap.Error(err))
+	}
+	return err == nil
+}
+
+// stillAdmitted takes note of a change of who may do what.
+func (c *conversation) stillAdmitted() bool {
+	c.access = c.lineServer.access()
+	return c.access.admits(c.peer)
+}
+
+// reply answers one line; false ends the conversation.
+func (c *conversation) reply(line []byte) bool {
+	buf := c.answers.Get().(*[]byte)
+	answer, next := c.answer((*buf)[:0], line)
+	ok := next != hangUp && c.write(answer)
+	if cap(answer) <= keepAnswer {
+		*buf = answer
+		c.answers.Put(buf)
+	}
+	if ok && next == beginWatching {
+		c.watch()
+	}
+	return ok
+}
+
+// write sends whole lines in one piece: there are clients that take the first packet
+// for all of the answer.
+func (c *conversation) write(lines []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); c.deadline.Sub(now) < writeTimeout {
+		c.deadline = now.Add(writeTimeout + deadlineSlack)
+		_ = c.conn.SetWriteDeadline(c.deadline)
+	}
+	_, err := c.conn.Write(lines)
 	return err == nil
 }
 
 // hangUp tells the client that its line is too long.
-func (s *lineServer) hangUp(conn net.Conn) {
+func (c *conversation) hangUp() {
 	resp := protocol.Response{Err: protocol.Fail(protocol.BadParams)}
-	if !s.write(conn, resp.Append(nil, protocol.Request{})) {
+	if !c.write(resp.Append(nil, protocol.Request{})) {
 		return
 	}
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
-	_, _ = io.CopyN(io.Discard, conn, lingerBytes)
+	_ = c.conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c.conn, lingerBytes)
 }
 
-// readLine returns the next line without its terminator. It is valid until the
-// next call. A line that ends without terminator is none.
-func readLine(in *bufio.Reader, limit int) ([]byte, error) {
-	line, err := in.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		line, err = readLongLine(in, bytes.Clone(line), limit)
-	}
-	if err != nil {
-		return nil, err
-	}
-	line = bytes.TrimSuffix(line[:len(line)-1], []byte{'\r'})
-	if len(line) > limit {
-		return nil, errLineTooLong
-	}
-	return line, nil
-}
-
-func readLongLine(in *bufio.Reader, line []byte, limit int) ([]byte, error) {
-	for len(line) <= limit+len("\r\n") {
-		more, err := in.ReadSlice('\n')
-		line = append(line, more...)
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
-		}
-	}
-	return nil, errLineTooLong
-}
-
-// peerOf is invalid when the client has no IP address.
-func peerOf(conn net.Conn) netip.Addr {
-	if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return addr.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
-}
-
-// answer appends the whole answer to a line.
-func (s *lineServer) answer(b, line []byte, peer netip.Addr) []byte {
+// answer appends the whole answer to a line, and says what is to follow it.
+func (c *conversation) answer(b, line []byte) ([]byte, sequel) {
 	if protocol.IsAdmin(line) {
-		return s.admin(b, string(line[1:]), s.traffic())
+		return c.operate(b, string(line[1:]))
 	}
-	s.queries.Add(1)
 	req := protocol.Parse(line)
-	resp := s.carryOut(req, peer)
-	return resp.Append(b, req)
+	return c.carryOut(req, line).Append(b, req), goOn
 }
 
 // carryOut runs a command when its turn comes. A command that panics takes only
 // itself down.
-func (s *lineServer) carryOut(req protocol.Request, peer netip.Addr) (resp protocol.Response) {
-	if !s.enter() {
+func (c *conversation) carryOut(req protocol.Request, line []byte) (resp protocol.Response) {
+	if command.Administers(req.Command) && !c.mayAdminister(req.Command) {
+		return protocol.Response{Err: protocol.Fail(protocol.NotAllowed)}
+	}
+	came := time.Now()
+	if !c.gate.enter(c.ctx, c.peer, line) {
 		return protocol.Response{Err: protocol.Fail(protocol.Failure)}
 	}
+	began := time.Now()
 	defer func() {
-		<-s.running
 		if cause := recover(); cause != nil {
-			s.log.Error("command panicked", zap.String("command", req.Command), zap.Any("cause", cause), zap.Stack("stack"))
+			c.log.Error("command panicked", zap.String("command", req.Command), zap.Any("cause", cause), zap.Stack("stack"))
 			resp = protocol.Response{Err: protocol.Fail(protocol.Failure)}
 		}
+		worked := time.Since(began)
+		c.gate.leave(passage{peer: c.peer, text: line, total: began.Sub(came) + worked, worked: worked})
 	}()
-	return s.commands.Run(s.ctx, req, peer)
+	return c.commands.Run(c.ctx, req, c.peer)
 }
 
-// enter waits for a place among the running commands; false: the server ends.
-func (s *lineServer) enter() bool {
-	select {
-	case s.running <- struct{}{}:
+// mayAdminister counts and logs those who may not.
+func (c *conversation) mayAdminister(command string) bool {
+	if c.access.administers(c.peer) {
 		return true
-	default:
 	}
-	s.full.Add(1)
-	s.pending.Add(1)
-	defer s.pending.Add(-1)
-	select {
-	case s.running <- struct{}{}:
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
-}
-
-func (s *lineServer) traffic() traffic {
-	processing := len(s.running)
-	return traffic{
-		uptime:     time.Since(s.started),
-		pending:    s.pending.Load(),
-		processing: int64(processing),
-		bored:      int64(s.limits.commands - processing),
-		queries:    s.queries.Load(),
-		full:       s.full.Load(),
-		refused:    s.refused.Load(),
-	}
+	c.refused.commands.Add(1)
+	c.refused.ofCommand.warn(c.log, "command refused: the client is no operator", zap.String("command", command),
+		zap.Stringer("client", c.peer), zap.String("way out", "add it to the tracker's admin_allow"))
+	return false
 }

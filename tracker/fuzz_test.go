@@ -2,7 +2,6 @@ package tracker
 
 import (
 	"bytes"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,12 +30,12 @@ func FuzzLine(f *testing.F) {
 	}
 	c := newCluster(f, limits{})
 	c.node.filler = []byte("hello") // nobody waits for what never comes
-	peer := netip.MustParseAddr("127.0.0.1")
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if len(line) == 0 || bytes.ContainsRune(line, '\n') {
 			return
 		}
-		answer := c.server.answer(nil, line, peer)
+		answer, _ := c.server.conversation().answer(nil, line)
+		c.server.gate.resize(1) // should the line have closed it
 		if panics := c.logs.FilterMessage("command panicked").Len(); panics > 0 {
 			t.Fatalf("%q: the command panicked", line)
 		}
@@ -46,7 +45,7 @@ func FuzzLine(f *testing.F) {
 		case !ok:
 			t.Errorf("%q: got %q; want it to end in CR LF", line, answer)
 		case protocol.IsAdmin(line):
-			if !bytes.HasSuffix(answer, []byte("\n.\r\n")) {
+			if !bytes.HasSuffix(append([]byte("\n"), answer...), []byte("\n.\r\n")) {
 				t.Errorf("%q: got %q; want it to end in a line with a point", line, answer)
 			}
 		case bytes.ContainsAny(body, "\r\n"):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,19 +17,17 @@ import (
 )
 
 const (
-	// maxLine is the longest request in bytes. The longest sensible one, with two
-	// keys and a URL all escaped, has a few thousand.
-	maxLine = 256 << 10
-	// maxConnections leaves descriptors for the nodes and the database. Clients
-	// beyond it find the connection closed, and go to another tracker.
-	maxConnections = 4096
 	// maxCommands is how many requests are carried out at the same time; the others
 	// wait their turn. Most of that time is spent waiting for a node or the
-	// database, which profits from no more.
+	// database, which profits from no more. Operators change it as the number of
+	// workers of the job queryworker.
 	maxCommands = 256
 	// writeTimeout is when a client that does not take its answer is given up
 	// (docs/spec/tracker-protocol.md §1).
 	writeTimeout = 120 * time.Second
+	// handshakeTime bounds what comes before the first line of an encrypted
+	// connection: a few packets each way, on the worst of networks.
+	handshakeTime = 10 * time.Second
 	// closeGrace is how long Close lets commands finish and clients take their
 	// answers: somewhat more than two timeouts of a storage node.
 	closeGrace = 5 * time.Second
@@ -41,21 +40,30 @@ var errServerClosed = errors.New("tracker is closed")
 
 // limits bounds what clients can take; a zero field means the constant.
 type limits struct {
-	line        int // maxLine
-	connections int // maxConnections
-	commands    int // maxCommands
+	line     int // maxLine
+	commands int // maxCommands
 }
 
 func (l limits) withDefaults() limits {
-	for _, f := range []struct {
-		field *int
-		value int
-	}{{&l.line, maxLine}, {&l.connections, maxConnections}, {&l.commands, maxCommands}} {
-		if *f.field == 0 {
-			*f.field = f.value
-		}
+	if l.line == 0 {
+		l.line = maxLine
+	}
+	if l.commands == 0 {
+		l.commands = maxCommands
 	}
 	return l
+}
+
+// lineConfig is what a line server works with.
+type lineConfig struct {
+	commands *command.Commands
+	staff    staff
+	watchers *watchers
+	// access is asked for each connection and each request, as it may change. What
+	// it points to never does.
+	access func() *Access
+	log    *zap.Logger
+	limits limits
 }
 
 // lineServer speaks the line protocol on any number of listeners
@@ -63,36 +71,49 @@ func (l limits) withDefaults() limits {
 // reads a line, has it carried out and writes the answer, one after the other: so
 // answers come in order, and a client that does not read is not read from.
 type lineServer struct {
-	commands *command.Commands
-	admin    adminFunc
-	log      *zap.Logger
-	limits   limits
-	started  time.Time
+	lineConfig
+	started time.Time
+	gate    *gate
+	long    *longLines
+	fit     int       // connections that the process has descriptors for
+	answers sync.Pool // of *[]byte: an idle connection has none
 
 	// ctx is that of every command: a client that goes away does not end its own.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	running                         chan struct{} // holds one for each command being carried out
-	pending, queries, full, refused atomic.Int64
+	refused counters
 
-	closing atomic.Bool // set under mu; read by connections without
-	served  sync.WaitGroup
+	stopping chan struct{} // closed when reading ends
+	closing  atomic.Bool   // set under mu; read by connections without
+	served   sync.WaitGroup
 
-	mu        sync.Mutex // guards the two below
+	mu        sync.Mutex // guards what follows
 	listeners map[net.Listener]struct{}
-	conns     map[net.Conn]struct{}
+	conns     map[net.Conn]netip.Addr
+	clients   map[netip.Addr]int // how many connections an address has
 }
 
-func newLineServer(c *command.Commands, admin adminFunc, log *zap.Logger, l limits) *lineServer {
-	l = l.withDefaults()
+// counters is what clients were refused, and the log's patience with each.
+type counters struct {
+	strangers, crowd, crowdOfOne, commands atomic.Int64
+
+	ofStranger, ofCrowd, ofCrowdOfOne, ofCommand complaint
+}
+
+func newLineServer(config lineConfig) *lineServer {
+	config.limits = config.limits.withDefaults()
 	ctx, cancel := context.WithCancelCause(context.Background())
+	stopping := make(chan struct{})
 	return &lineServer{
-		commands: c, admin: admin, log: log, limits: l, started: time.Now(),
-		ctx: ctx, cancel: cancel,
-		running:   make(chan struct{}, l.commands),
+		lineConfig: config, started: time.Now(),
+		gate: newGate(config.limits.commands), long: newLongLines(maxLongLines, stopping),
+		fit:     FittingConnections(),
+		answers: sync.Pool{New: func() any { return new([]byte) }},
+		ctx:     ctx, cancel: cancel, stopping: stopping,
 		listeners: map[net.Listener]struct{}{},
-		conns:     map[net.Conn]struct{}{},
+		conns:     map[net.Conn]netip.Addr{},
+		clients:   map[netip.Addr]int{},
 	}
 }
 
@@ -145,31 +166,81 @@ func (s *lineServer) delist(ln net.Listener) {
 	s.served.Done()
 }
 
-// accepted starts the conversation, unless there are too many, or the server was
-// closed while Accept was returning.
+// accepted starts the conversation, if there is to be one. Who is not welcome is not
+// told so: a stranger learns nothing, and a client goes to another tracker.
 func (s *lineServer) accepted(conn net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	tooMany := len(s.conns) >= s.limits.connections
-	if tooMany {
-		s.refused.Add(1)
-	}
-	if tooMany || s.closing.Load() {
-		_ = conn.Close()
+	peer := peerOf(conn)
+	access := s.access()
+	if !access.admits(peer) {
+		s.refuse(conn, &s.refused.strangers, &s.refused.ofStranger, "connection refused: the client's address is not allowed",
+			zap.Stringer("client", conn.RemoteAddr()), zap.String("way out", "add it to the tracker's allow"))
 		return
 	}
-	s.conns[conn] = struct{}{}
-	s.served.Go(func() {
-		defer s.forget(conn)
-		s.converse(conn)
-	})
+	switch s.admit(conn, peer, access) {
+	case welcome:
+		return
+	case tooMany:
+		s.refuse(conn, &s.refused.crowd, &s.refused.ofCrowd, "connection refused: there are too many",
+			zap.Int("max_connections", access.maxConnections(s.fit)), zap.Int("descriptors suffice for", s.fit))
+	case tooManyOfOne:
+		s.refuse(conn, &s.refused.crowdOfOne, &s.refused.ofCrowdOfOne, "connection refused: its client has too many",
+			zap.Stringer("client", peer), zap.Int("max_connections_per_client", access.MaxPerClient))
+	case closed:
+		_ = conn.Close()
+	}
 }
 
-func (s *lineServer) forget(conn net.Conn) {
+func (s *lineServer) refuse(conn net.Conn, count *atomic.Int64, c *complaint, text string, fields ...zap.Field) {
+	_ = conn.Close()
+	count.Add(1)
+	c.warn(s.log, text, fields...)
+}
+
+// admission is what becomes of a connection.
+type admission uint8
+
+const (
+	welcome admission = iota
+	tooMany
+	tooManyOfOne
+	closed // the server was, while Accept was returning
+)
+
+func (s *lineServer) admit(conn net.Conn, peer netip.Addr, access *Access) admission {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing.Load():
+		return closed
+	case len(s.conns) >= access.maxConnections(s.fit):
+		return tooMany
+	case access.MaxPerClient > 0 && s.clients[peer] >= access.MaxPerClient:
+		return tooManyOfOne
+	}
+	s.conns[conn] = peer
+	s.clients[peer]++
+	s.served.Go(func() {
+		defer s.forget(conn, peer)
+		s.converse(conn, peer, access)
+	})
+	return welcome
+}
+
+// forget closes a connection, not under the lock: an encrypted one says good-bye first.
+func (s *lineServer) forget(conn net.Conn, peer netip.Addr) {
+	_ = conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, conn)
-	_ = conn.Close()
+	if s.clients[peer]--; s.clients[peer] == 0 {
+		delete(s.clients, peer)
+	}
+}
+
+func (s *lineServer) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
 }
 
 // Close stops accepting, lets commands in progress finish and answer, and closes
@@ -197,7 +268,9 @@ func (s *lineServer) Close() {
 func (s *lineServer) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closing.Store(true)
+	if !s.closing.Swap(true) {
+		close(s.stopping)
+	}
 	for ln := range s.listeners {
 		_ = ln.Close()
 	}
@@ -206,11 +279,16 @@ func (s *lineServer) stop() {
 	}
 }
 
+// cutOff closes what lies below any encryption, which would first try to say good-bye
+// to each of those that do not listen.
 func (s *lineServer) cutOff() {
 	s.cancel(errServerClosed)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for conn := range s.conns {
+		if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
+			conn = wrapped.NetConn()
+		}
 		_ = conn.Close()
 	}
 }

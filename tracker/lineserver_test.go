@@ -65,7 +65,7 @@ func TestHalfClosedClientsGetTheirAnswer(t *testing.T) {
 func TestLongLinesAreTakenUpToTheLimit(t *testing.T) {
 	cl := newCluster(t, limits{})
 	pad := func(n int) string { return "noop " + strings.Repeat("x", n-len("noop ")) }
-	for _, n := range []int{readBuffer - 2, readBuffer - 1, readBuffer, readBuffer + 1, 100_000, maxLine - 1, maxLine} {
+	for _, n := range []int{smallBuffer - 2, smallBuffer - 1, smallBuffer, smallBuffer + 1, 100_000, maxLine - 1, maxLine} {
 		cl.dial(t).want(pad(n), "OK ")
 		cl.dial(t).want(pad(n)+"\r", "OK ")
 	}
@@ -91,6 +91,8 @@ type bubble struct {
 	ln     *pipeListener
 	jobs   *fakeJobs
 	logs   *observer.ObservedLogs
+	log    *zap.Logger
+	access *liveAccess
 	served chan error
 }
 
@@ -100,10 +102,14 @@ func inBubble(t *testing.T, l limits, test func(*testing.T, *bubble)) {
 		core, logs := observer.New(zapcore.DebugLevel)
 		b := &bubble{
 			t: t, ln: newPipeListener(), logs: logs,
-			jobs: &fakeJobs{ready: make(chan struct{})}, served: make(chan error, 1),
+			jobs: &fakeJobs{ready: make(chan struct{})}, access: newAccess(Access{}), served: make(chan error, 1),
 		}
-		log := zap.New(core)
-		b.server = newLineServer(command.New(command.Config{Jobs: b.jobs, Logger: log}), newAdmin(b.jobs), log, l)
+		watchers := newWatchers()
+		b.log = watchers.tap(zap.New(core))
+		b.server = newLineServer(lineConfig{
+			commands: command.New(command.Config{Jobs: b.jobs, Logger: b.log}), staff: b.jobs, watchers: watchers,
+			access: b.access.Load, log: b.log, limits: l,
+		})
 		go func() { b.served <- b.server.Serve(b.ln) }()
 		synctest.Wait()
 		test(t, b)
@@ -115,31 +121,38 @@ func inBubble(t *testing.T, l limits, test func(*testing.T, *bubble)) {
 }
 
 func (b *bubble) dial() *client {
-	mine, theirs := net.Pipe()
+	mine, theirs := localPipe()
 	b.ln.conns <- accepted{conn: theirs}
 	return newClient(b.t, mine)
 }
 
+// localPipe is a connection to a client on this machine.
+func localPipe() (mine, theirs net.Conn) { return pipeFrom(&net.UnixAddr{Net: "unix"}) }
+
+// pipeFrom is a connection whose client has the given address.
+func pipeFrom(addr net.Addr) (mine, theirs net.Conn) {
+	mine, theirs = net.Pipe()
+	return mine, addressed{theirs, addr}
+}
+
+type addressed struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.addr }
+
 // stat is one line of !stats, empty when it is not there.
 func (b *bubble) stat(name string) string {
 	b.t.Helper()
-	for line := range strings.Lines(string(b.server.answer(nil, []byte("!stats"), peerOf(nowhere{})))) {
+	stats, _ := b.server.conversation().answer(nil, []byte("!stats"))
+	for line := range strings.Lines(string(stats)) {
 		if value, ok := strings.CutPrefix(line, name+" "); ok {
 			return strings.TrimSuffix(value, "\r\n")
 		}
 	}
 	return ""
 }
-
-func (b *bubble) connections() int {
-	b.server.mu.Lock()
-	defer b.server.mu.Unlock()
-	return len(b.server.conns)
-}
-
-type nowhere struct{ net.Conn }
-
-func (nowhere) RemoteAddr() net.Addr { return nil }
 
 type accepted struct {
 	conn net.Conn
@@ -197,21 +210,22 @@ func TestClientsThatNeverReadAreGivenUp(t *testing.T) {
 		c.send("noop\n")
 		<-time.After(writeTimeout - time.Nanosecond) // of the bubble's clock
 		synctest.Wait()
-		if n := b.connections(); n != 1 {
+		if n := b.server.connections(); n != 1 {
 			t.Errorf("before the timeout: got %d connections; want 1", n)
 		}
-		<-time.After(time.Nanosecond)
+		<-time.After(deadlineSlack + time.Nanosecond)
 		synctest.Wait()
 		c.end()
-		if got := time.Since(start); got != writeTimeout {
-			t.Errorf("closed after %v; want %v", got, writeTimeout)
+		if got := time.Since(start); got < writeTimeout || got > writeTimeout+deadlineSlack+time.Nanosecond {
+			t.Errorf("closed after %v; want %v to %v", got, writeTimeout, writeTimeout+deadlineSlack)
 		}
 	})
 }
 
 func TestConnectionsBeyondTheLimitAreClosed(t *testing.T) {
-	inBubble(t, limits{connections: 1}, func(t *testing.T, b *bubble) {
+	inBubble(t, limits{}, func(t *testing.T, b *bubble) {
 		close(b.jobs.ready)
+		b.access.Store(&Access{MaxConnections: 1})
 		first := b.dial()
 		first.want("noop", "OK ")
 		b.dial().end()
@@ -316,7 +330,7 @@ func TestConnectionsAcceptedAfterCloseAreClosed(t *testing.T) {
 	inBubble(t, limits{}, func(t *testing.T, b *bubble) {
 		ln := lateListener{newPipeListener()}
 		ln.conns = make(chan accepted, 1)
-		mine, theirs := net.Pipe()
+		mine, theirs := localPipe()
 		ln.conns <- accepted{conn: theirs}
 		served := make(chan error, 1)
 		go func() { served <- b.server.Serve(ln) }()
@@ -356,7 +370,7 @@ func TestConnectionsOutliveTheirListener(t *testing.T) {
 		ln := newPipeListener()
 		served := make(chan error, 1)
 		go func() { served <- b.server.Serve(ln) }()
-		mine, theirs := net.Pipe()
+		mine, theirs := localPipe()
 		ln.conns <- accepted{conn: theirs}
 		c := newClient(t, mine)
 		_ = ln.Close()
@@ -407,7 +421,7 @@ func TestEveryAnswerIsOneWrite(t *testing.T) {
 		var writes atomic.Int64
 		served := make(chan error, 1)
 		go func() { served <- b.server.Serve(writeCounter{ln, &writes}) }()
-		mine, theirs := net.Pipe()
+		mine, theirs := localPipe()
 		ln.conns <- accepted{conn: theirs}
 		c := newClient(t, mine)
 		c.want("noop", "OK ")

@@ -5,16 +5,20 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/job"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
@@ -37,7 +41,7 @@ func TestSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := newCluster(t, limits{commands: 3}) // a short !jobs
-			s := &session{t: t, cluster: c, client: c.dial(t)}
+			s := &session{t: t, cluster: c, client: c.dial(t), other: c.dial(t)}
 			got := s.play(string(want))
 			if *update {
 				if err := os.WriteFile(name, got, 0o644); err != nil {
@@ -55,8 +59,8 @@ func TestSessions(t *testing.T) {
 type session struct {
 	t *testing.T
 	*cluster
-	client *client
-	out    bytes.Buffer
+	client, other *client
+	out           bytes.Buffer
 }
 
 func (s *session) play(script string) []byte {
@@ -83,6 +87,11 @@ func (s *session) request(line string) {
 		line = unquoted
 	}
 	s.client.send(line + "\n")
+	if strings.HasPrefix(line, "!shutdown") && s.access.Load().Shutdown != nil {
+		s.client.end()
+		s.show("(end)")
+		return
+	}
 	for {
 		answer, ok := strings.CutSuffix(s.client.line(), "\r")
 		if !ok && !strings.HasPrefix(line, "!") {
@@ -103,6 +112,8 @@ var unsteady = []struct {
 	{regexp.MustCompile(`nexttry=\d{10}`), "nexttry=TIME"},
 	{regexp.MustCompile(`(prof_\d_time)=\d+\.\d{3}`), "$1=SECONDS"},
 	{regexp.MustCompile(`^uptime \d+`), "uptime SECONDS"},
+	{regexp.MustCompile(`^connections \d+`), "connections SOME"},
+	{regexp.MustCompile(`^(127\.0\.0\.1 .*) \d+\.\d{4} \d+\.\d{4}\b`), "$1 TOTAL WORK"},
 	{regexp.MustCompile(`\b` + strconv.Itoa(os.Getpid()) + `\b`), "PID"},
 }
 
@@ -141,6 +152,24 @@ func (s *session) act(words []string) string {
 		err = s.store.SetSetting(ctx, words[1], words[2])
 	case "jobs": // <name>=<count>/<desired> ...
 		s.setJobs(words[1:])
+	case "looked": // yes|no
+		s.jobs.setBlind(words[1] == "no")
+	case "other": // <line>: another client says it and waits
+		s.other.send(strings.Join(words[1:], " ") + "\n")
+		s.until(func() bool { return s.server.gate.traffic().pending > 0 })
+	case "answer": // what the other client gets
+		return s.other.line()
+	case "log": // <text>
+		s.log.Info(strings.Join(words[1:], " "), zap.Int("n", 5))
+		s.log.Debug("nobody sees this")
+		s.log.With(zap.String("job", "replicate")).Warn("of a job\nin two lines", zap.String("key", "a b"))
+		return s.client.line() + "\n< " + s.client.line()
+	case "operators": // <prefix>
+		s.access.Store(&Access{AdminAllow: []netip.Prefix{netip.MustParsePrefix(words[1])}, Allow: s.access.Load().Allow})
+	case "clients": // <prefix>
+		s.access.Store(&Access{Allow: []netip.Prefix{netip.MustParsePrefix(words[1])}, AdminAllow: s.access.Load().AdminAllow})
+	case "allow_shutdown":
+		s.access.Store(&Access{Shutdown: func(reason string) { s.jobs.say(fmt.Sprintf("shutdown(%q)", reason)) }})
 	case "heard": // what nodes and jobs were told since the last time
 		return s.node.took() + "; " + s.jobs.took()
 	default:
@@ -150,6 +179,21 @@ func (s *session) act(words []string) string {
 		s.t.Fatalf("%v: %v", words, err)
 	}
 	return ""
+}
+
+// until waits for what another connection does.
+func (s *session) until(cond func() bool) {
+	s.t.Helper()
+	late := time.After(answerWait)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-late:
+			s.t.Fatalf("waited %v in vain", answerWait)
+		}
+	}
 }
 
 func (s *session) num(word string) int64 {
@@ -162,9 +206,14 @@ func (s *session) num(word string) int64 {
 }
 
 func (s *session) setJobs(words []string) {
+	s.jobs.mu.Lock()
+	defer s.jobs.mu.Unlock()
 	for _, w := range words {
 		name, counts, _ := strings.Cut(w, "=")
 		count, desired, _ := strings.Cut(counts, "/")
-		s.jobs.counts = append(s.jobs.counts, JobStatus{name, int(s.num(count)), int(s.num(desired))})
+		s.jobs.staff = append(s.jobs.staff, job.Status{
+			Name: job.Name(name), Count: int(s.num(count)), Desired: int(s.num(desired)),
+			Queued: 2 * s.num(count), Sent: 3 * s.num(count),
+		})
 	}
 }

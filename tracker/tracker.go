@@ -32,8 +32,13 @@ type Config struct {
 	// Store is the database. The tracker owns it: Close closes it.
 	Store store.Store
 	// Workers is how many of a job work at once: replicate (4 by default) and delete
-	// (2). A job that is not named has its default; 0 stops it.
+	// (2). A job that is not named has its default; 0 stops it. The job queryworker
+	// (256) is how many requests of clients are carried out at once.
 	Workers map[string]int
+	// Access is asked for every connection and every request, so it can change while
+	// the tracker runs; what it returns must not, and is not nil. Optional; nil means
+	// the zero Access.
+	Access func() *Access
 	// DefaultMinDevCount is the mindevcount of domains' implicit default class; 0
 	// means 2.
 	DefaultMinDevCount int
@@ -55,7 +60,7 @@ type Config struct {
 // what only New needs: the store and the logger.
 func (c Config) Validate() error {
 	for name, n := range c.Workers {
-		if err := job.CheckWorkers(job.Name(name), n); err != nil {
+		if err := checkWorkers(job.Name(name), n); err != nil {
 			return fmt.Errorf("workers: %w", err)
 		}
 	}
@@ -66,6 +71,16 @@ func (c Config) Validate() error {
 		return fmt.Errorf("conn timeout is %v: want more than 0, or 0 for the default", c.ConnTimeout)
 	case c.NodeTimeout < 0:
 		return fmt.Errorf("node timeout is %v: want more than 0, or 0 for the default", c.NodeTimeout)
+	}
+	return nil
+}
+
+func checkWorkers(name job.Name, n int) error {
+	if name != queryWorker {
+		return job.CheckWorkers(name, n)
+	}
+	if n < 1 || n > job.MaxWorkers {
+		return fmt.Errorf("%d workers for %s: want 1 to %d", n, name, job.MaxWorkers)
 	}
 	return nil
 }
@@ -108,6 +123,12 @@ func New(config Config) (*Tracker, error) {
 	if err := live.Reload(ctx); err != nil {
 		return nil, fmt.Errorf("tracker: %w", err)
 	}
+	if config.Access == nil {
+		local := new(Access)
+		config.Access = func() *Access { return local }
+	}
+	watchers := newWatchers()
+	config.Logger = watchers.tap(config.Logger)
 	t := &Tracker{store: config.Store, topology: live}
 	t.nodes = node.New(node.Config{
 		ConnTimeout: config.ConnTimeout, NodeTimeout: config.NodeTimeout, Management: config.MgmtPort,
@@ -121,7 +142,10 @@ func New(config Config) (*Tracker, error) {
 		Store: config.Store, Topology: live, Nodes: t.nodes, Jobs: t.jobs,
 		Changed: config.Changed, ValidPolicy: validPolicy, Logger: config.Logger,
 	})
-	t.lines = newLineServer(t.commands, newAdmin(t), config.Logger, limits{})
+	t.lines = newLineServer(lineConfig{
+		commands: t.commands, staff: t.jobs, watchers: watchers, access: config.Access,
+		log: config.Logger, limits: limits{commands: config.Workers[string(queryWorker)]},
+	})
 	t.jobs.Start()
 	return t, nil
 }
@@ -129,7 +153,9 @@ func New(config Config) (*Tracker, error) {
 func workers(named map[string]int) map[job.Name]int {
 	typed := make(map[job.Name]int, len(named))
 	for name, n := range named {
-		typed[job.Name(name)] = n
+		if job.Name(name) != queryWorker {
+			typed[job.Name(name)] = n
+		}
 	}
 	return typed
 }
@@ -148,15 +174,6 @@ func (t *Tracker) Serve(ln net.Listener) error { return t.lines.Serve(ln) }
 
 // Commands are the commands as typed calls.
 func (t *Tracker) Commands() *command.Commands { return t.commands }
-
-// jobCounts is what operators are shown.
-func (t *Tracker) jobCounts() []JobStatus {
-	var all []JobStatus
-	for _, s := range t.jobs.Status() {
-		all = append(all, JobStatus(s))
-	}
-	return all
-}
 
 // Close stops answering, then working, then closes the store. Calling it twice is
 // harmless.

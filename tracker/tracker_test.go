@@ -216,6 +216,7 @@ func TestConfigIsCheckedByName(t *testing.T) {
 		"node timeout is -1s":        func(c *tracker.Config) { c.NodeTimeout = -time.Second },
 		`no job is called "cook"`:    func(c *tracker.Config) { c.Workers = map[string]int{"cook": 1} },
 		"501 workers for replicate":  func(c *tracker.Config) { c.Workers = map[string]int{"replicate": 501} },
+		"0 workers for queryworker":  func(c *tracker.Config) { c.Workers = map[string]int{"queryworker": 0} },
 	} {
 		bad := tracker.Config{Store: struct{ store.Store }{}, Logger: zap.NewNop()}
 		spoil(&bad)
