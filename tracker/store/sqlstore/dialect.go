@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -73,4 +74,7 @@ type dialect struct {
 	// keyRange is the condition under which dkey begins with prefix and sorts
 	// after the given key in the database's order; empty when all keys do.
 	keyRange func(prefix, after mogile.Key) (condition string, args []any)
+	// tellCases is the operator's wish to have cases told apart in keyRange where the
+	// database does not; nil where it does.
+	tellCases *atomic.Bool
 }

@@ -81,6 +81,9 @@ func newSessions(pool *sql.DB, d *dialect, most int) *sessions {
 
 // take waits for a place until ctx ends, and connects when no session is idle.
 func (p *sessions) take(ctx context.Context) (*session, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
 	select {
 	case p.places <- struct{}{}:
 	default:
@@ -154,6 +157,13 @@ func (p *sessions) put(s *session, healthy bool) {
 	}
 	s.reused, s.idle = true, time.Now()
 	p.idle = append(p.idle, s)
+}
+
+// forget closes all idle sessions.
+func (p *sessions) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forgetLocked()
 }
 
 // forgetLocked closes all idle sessions. Closing says goodbye to the server at most,

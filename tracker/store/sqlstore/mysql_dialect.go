@@ -1,0 +1,140 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+)
+
+// mysqlDialect is complete when [mysqlFacts] has taught it. Statements are in its words
+// already.
+func mysqlDialect() *dialect {
+	return &dialect{
+		translate:  func(text string) string { return text },
+		isDup:      isMySQLDup,
+		isConflict: isMySQLConflict,
+		isGone:     isMySQLGone,
+		noText:     isNoMySQLText,
+		begin:      []string{"START TRANSACTION"},
+		snapshot: []string{
+			"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+			"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+		},
+		tryLock: tryMySQLLock,
+		unlock:  unlockMySQL,
+		tables:  "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+		schema:  mysqlSchema,
+	}
+}
+
+// mysqlCode is the server's error number, or 0.
+func mysqlCode(err error) uint16 {
+	if e := (*mysql.MySQLError)(nil); errors.As(err, &e) {
+		return e.Number
+	}
+	return 0
+}
+
+func isMySQLDup(err error) bool {
+	switch mysqlCode(err) {
+	case 1062, 1586: // ER_DUP_ENTRY, ER_DUP_ENTRY_WITH_KEY_NAME
+		return true
+	}
+	return false
+}
+
+// isMySQLConflict: a deadlock, which with Galera may show at the commit; a lock not given
+// in time; a row that has changed since the transaction's snapshot.
+func isMySQLConflict(err error) bool {
+	switch mysqlCode(err) {
+	case 1213, 1205, 1020: // ER_LOCK_DEADLOCK, ER_LOCK_WAIT_TIMEOUT, ER_CHECKREAD
+		return true
+	}
+	return false
+}
+
+// isMySQLGone: besides the connection itself, the server shuts down or killed it; it has
+// become read-only, as after a failover; a node of a cluster is not part of it; or
+// prepared statements did not survive a change of a table.
+func isMySQLGone(err error) bool {
+	switch mysqlCode(err) {
+	case 1053, 1317, 1927, 3169, 4031, // ER_SERVER_SHUTDOWN, ER_QUERY_INTERRUPTED, ER_CONNECTION_KILLED, ER_SESSION_WAS_KILLED, ER_CLIENT_INTERACTION_TIMEOUT
+		1290, 1792, 1836, // ER_OPTION_PREVENTS_STATEMENT, ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, ER_READ_ONLY_MODE
+		1047,       // ER_UNKNOWN_COM_ERROR: "WSREP has not yet prepared node for application use"
+		1243, 1615: // ER_UNKNOWN_STMT_HANDLER, ER_NEED_REPREPARE
+		return true
+	}
+	return false
+}
+
+// isNoMySQLText: bytes that are none in the connection's charset, or that the column's
+// does not have.
+func isNoMySQLText(err error) bool {
+	switch mysqlCode(err) {
+	case 1267, 1300, 1366, 3854, 3988: // ER_CANT_AGGREGATE_2COLLATIONS, ER_INVALID_CHARACTER_STRING, ER_TRUNCATED_WRONG_VALUE_FOR_FIELD, ER_CANNOT_CONVERT_STRING, ER_IMPOSSIBLE_STRING_CONVERSION
+		return true
+	}
+	return false
+}
+
+// tryMySQLLock takes the peer's lock, which is the server's, not the database's
+// (docs/spec/schema.md §7.1).
+func tryMySQLLock(t *tx, name string) (bool, error) {
+	var got sql.Null[int]
+	err := t.row("SELECT GET_LOCK(?, 0)", name).Scan(&got)
+	return got.V == 1, err
+}
+
+func unlockMySQL(t *tx, name string) error {
+	var was sql.Null[int]
+	err := t.row("SELECT RELEASE_LOCK(?)", name).Scan(&was)
+	if err == nil && was.V != 1 {
+		err = errors.New("it was not held any more")
+	}
+	return err
+}
+
+// passLocked has rows passed over that another tracker has in hand, instead of waiting
+// for it, where the server knows the words.
+func passLocked(text string) string {
+	return strings.Replace(text, " LIMIT ? FOR UPDATE", " LIMIT ? FOR UPDATE SKIP LOCKED", 1)
+}
+
+// collatedKeyRange is for keys that compare by a collation, which pads them with blanks
+// and may not tell cases apart. LIKE uses the index as far as the collation allows.
+func collatedKeyRange(tellCases *atomic.Bool) func(prefix, after mogile.Key) (string, []any) {
+	return func(prefix, after mogile.Key) (condition string, args []any) {
+		if after != "" {
+			condition, args = " AND dkey > ?", []any{after}
+		}
+		if prefix == "" {
+			return condition, args
+		}
+		pattern := strings.NewReplacer(`|`, `||`, `%`, `|%`, `_`, `|_`).Replace(string(prefix)) + "%"
+		like := "LIKE ?"
+		if tellCases.Load() {
+			like = "LIKE BINARY ?"
+		}
+		return condition + " AND dkey " + like + " ESCAPE '|'", append(args, pattern)
+	}
+}
+
+// narrowInsert says what to do when fids are at the end of a column of 32 bits.
+func narrowInsert(widen string) func(t *tx, column, text string, args []any) (int64, error) {
+	return func(t *tx, column, text string, args []any) (int64, error) {
+		res, err := t.result(text, args)
+		if code := mysqlCode(err); code == 1467 || code == 1264 { // ER_AUTOINC_READ_FAILED, ER_WARN_DATA_OUT_OF_RANGE
+			err = fmt.Errorf("the database has no number left for another file; run %s: %w", widen, err)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return res.LastInsertId()
+	}
+}
