@@ -14,5 +14,5 @@ test:
 	scripts/test-setup
 	go test -race -timeout 15m ./...
 
-bench: # needs wrk and nginx
-	go run ./tests/bench
+bench: # needs wrk, nginx and the databases of the tests; make bench BENCH='-rows 10000000' for more
+	go run ./tests/bench $(BENCH)

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,10 +16,9 @@ import (
 )
 
 const (
-	readers      = 64 // as many as the figures of other servers are quoted for
-	trackerConns = 16
-	uploaders    = 64
-	smallFile    = 4 << 10
+	readers   = 64 // as many as the figures of other servers are quoted for
+	uploaders = 64
+	smallFile = 4 << 10
 )
 
 func (s *servers) contests() []contest {
@@ -34,10 +31,6 @@ func (s *servers) contests() []contest {
 			{"mogilefs, local copy", wrk("http://" + s.edge + "/aqua.jpg"), caddy},
 			{"Caddy file_server", wrk("http://" + s.files + "/aqua.jpg"), caddy},
 			{"nginx static", wrk("http://" + s.nginx + "/aqua.jpg"), nginx},
-		}},
-		{"tracker, 16 connections", "commands", []rival{
-			{"get_paths noverify=1", s.say("get_paths domain=images&key=aqua.jpg&noverify=1"), caddy},
-			{"noop", s.say("noop"), caddy},
 		}},
 		{"durable upload of 4 KiB, 64 at a time", "files", []rival{
 			{"mogilefs, one copy", s.uploads, caddy},
@@ -81,34 +74,6 @@ func together(ctx context.Context, n int, d time.Duration, step func(ctx context
 	}
 	workers.Wait()
 	return float64(done.Load()) / time.Since(began).Seconds(), context.Cause(ctx)
-}
-
-// say repeats a tracker command on several connections.
-func (s *servers) say(line string) func(context.Context, time.Duration) (float64, error) {
-	return func(ctx context.Context, d time.Duration) (float64, error) {
-		conns := make([]*bufio.ReadWriter, trackerConns)
-		for i := range conns {
-			c, err := net.Dial("tcp", s.tracker)
-			if err != nil {
-				return 0, err
-			}
-			defer c.Close()
-			conns[i] = bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c))
-		}
-		return together(ctx, trackerConns, d, func(_ context.Context, w, _ int) error {
-			if _, err := conns[w].WriteString(line + "\r\n"); err != nil {
-				return err
-			}
-			if err := conns[w].Flush(); err != nil {
-				return err
-			}
-			reply, err := conns[w].ReadString('\n')
-			if err == nil && !strings.HasPrefix(reply, "OK ") {
-				err = fmt.Errorf("%s: %s", line, reply)
-			}
-			return err
-		})
-	}
 }
 
 // uploads puts small files under new keys.

@@ -1,66 +1,129 @@
-// Command bench measures caddy-mogilefs beside its peers, all in one run on one
-// machine, and prints a table of ratios for docs/performance.md.
+// Command bench measures caddy-mogilefs, and prints the tables of docs/performance.md.
 //
-// It builds cmd/caddy, starts it with a store of two devices and a file_server
-// site over the same picture, starts nginx over that picture too, and loads each
-// in turns: wrk for reads, connections of its own for the tracker and for uploads.
-// Every figure is the median of several rounds, so that a busy moment of the
-// machine hits all peers alike. The load runs on the same processors and takes its
-// share of them; the processor time that a server spent on a request tells more of
-// the server alone.
+// It builds cmd/caddy and measures, each time in turns, so that a busy moment of the
+// machine hits all alike; a figure is the median of several rounds:
 //
-// The sites under comparison are alike: one handler each, no access log.
+//   - http: reads and durable uploads through the edge, beside Caddy's file_server, nginx
+//     and bare files, over the same bytes. All sites have one handler and no access log;
+//   - tracker: the commands of the line protocol on private databases that flush at
+//     every commit, with a hundred thousand files. The figures of MogileFS-Server 2.73
+//     stand beside them;
+//   - growth, when -rows is given: the same tracker with so many files.
 //
-// It needs wrk and nginx, and is no test: nothing fails when a number is low.
+// The load runs on the same processors and takes its share of them; the processor time
+// that a server spent on a request tells more of the server alone.
+//
+// It needs wrk, nginx, MariaDB and PostgreSQL, and is no test: nothing fails when a
+// number is low.
 package main
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"log"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-func main() {
-	log.SetFlags(0)
-	rounds := flag.Int("rounds", 5, "how often each is measured")
-	each := flag.Duration("time", 3*time.Second, "how long each measurement takes")
+// options is what the command line says.
+type options struct {
+	rounds   int
+	each     time.Duration
+	dir      string
+	parts    []string
+	engines  []*engine
+	only     *regexp.Regexp
+	files    int
+	rows     int
+	profiles string
+}
+
+func parseOptions() (o options, err error) {
+	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
+	flag.DurationVar(&o.each, "time", 3*time.Second, "how long each measurement takes")
+	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk")
+	parts := flag.String("parts", "http,tracker", "what is measured")
+	on := flag.String("on", "mariadb,sqlite,postgresql", "the databases of the trackers")
+	only := flag.String("only", "", "the tracker's tasks whose name matches")
+	flag.IntVar(&o.files, "files", 100_000, "how many files a tracker has")
+	flag.IntVar(&o.rows, "rows", 0, "measure a tracker with so many files, too")
+	flag.StringVar(&o.profiles, "profile", "", "a directory for profiles of the tracker, one for each task")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *rounds, *each); err != nil {
-		log.Print("bench: ", err)
+	o.parts = strings.Split(*parts, ",")
+	if o.engines, err = enginesOf(*on); err != nil {
+		return o, err
+	}
+	o.only, err = regexp.Compile(*only)
+	return o, err
+}
+
+func main() {
+	o, err := parseOptions()
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		err = run(ctx, o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// contest is one line of work with whoever does it; the first is ours.
-type contest struct {
-	work   string
-	unit   string
-	rivals []rival
-}
-
-type rival struct {
-	name string
-	// measure returns how many it managed in a second.
-	measure func(context.Context, time.Duration) (float64, error)
-	// server is the process that does the work; 0 when it is this one.
-	server int
-}
-
-func run(ctx context.Context, rounds int, each time.Duration) error {
-	dir, err := os.MkdirTemp("", "mogilefs-bench-")
+func run(ctx context.Context, o options) (err error) {
+	dir, err := os.MkdirTemp(o.dir, "mogilefs-bench-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	s, err := startServers(ctx, dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := onDisk(dir); err != nil {
+		return err
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { // servers run as other users
+		return err
+	}
+	caddy, err := buildCaddy(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(o.parts, "http") {
+		if err := measureHTTP(ctx, o, filepath.Join(dir, "http"), caddy); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(o.parts, "tracker") {
+		if err := measureTracker(ctx, o, filepath.Join(dir, "tracker"), caddy); err != nil {
+			return err
+		}
+	}
+	if o.rows > 0 {
+		return growth(ctx, o, filepath.Join(dir, "growth"), caddy)
+	}
+	return nil
+}
+
+// onDisk refuses a file system in memory, where a sync costs nothing.
+func onDisk(dir string) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("look at the file system of %s: %w", dir, err)
+	}
+	if fs.Type == unix.TMPFS_MAGIC {
+		return fmt.Errorf("%s is in memory: name a directory on a disk with -dir", dir)
+	}
+	return nil
+}
+
+func measureHTTP(ctx context.Context, o options, dir, caddy string) error {
+	s, err := startServers(ctx, dir, caddy)
 	if err != nil {
 		return err
 	}
@@ -68,63 +131,20 @@ func run(ctx context.Context, rounds int, each time.Duration) error {
 	fmt.Println("| work | who | per second | ours against it | processor time each | its against ours |")
 	fmt.Println("|---|---|---|---|---|---|")
 	for _, c := range s.contests() {
-		if err := c.play(ctx, rounds, each); err != nil {
+		if err := c.play(ctx, o.rounds, o.each); err != nil {
 			return fmt.Errorf("%s: %w", c.work, err)
 		}
 	}
+	fmt.Println()
 	return nil
 }
 
-// figures are what one rival managed, one for each round.
-type figures struct{ perSecond, cpuEach []float64 }
-
-// play measures all rivals in turns and prints the medians.
-func (c contest) play(ctx context.Context, rounds int, each time.Duration) error {
-	all := make([]figures, len(c.rivals))
-	for range rounds {
-		for i, r := range c.rivals {
-			if err := all[i].add(ctx, r, each); err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-		}
-	}
-	ours := all[0]
-	for i, r := range c.rivals {
-		rate, cpu, rateRatio, cpuRatio := median(all[i].perSecond), "", "1", ""
-		if i > 0 {
-			rateRatio = fmt.Sprintf("%.2f", median(ours.perSecond)/rate)
-		}
-		if r.server != 0 {
-			cpu = fmt.Sprintf("%.0f µs", median(all[i].cpuEach)*1e6)
-			cpuRatio = fmt.Sprintf("%.2f", median(all[i].cpuEach)/median(ours.cpuEach))
-		}
-		fmt.Printf("| %s | %s | %.0f %s | %s | %s | %s |\n", c.work, r.name, rate, c.unit, rateRatio, cpu, cpuRatio)
-	}
-	return nil
-}
-
-// add measures a rival once more.
-func (f *figures) add(ctx context.Context, r rival, each time.Duration) error {
-	before, err := cpuTime(r.server)
+func measureTracker(ctx context.Context, o options, dir, caddy string) error {
+	r, err := startRace(ctx, o, dir, caddy)
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	perSecond, err := r.measure(ctx, each)
-	if err != nil {
-		return err
-	}
-	took := time.Since(began).Seconds()
-	after, err := cpuTime(r.server)
-	if err != nil {
-		return err
-	}
-	f.perSecond = append(f.perSecond, perSecond)
-	f.cpuEach = append(f.cpuEach, (after-before)/(perSecond*took))
-	return nil
-}
-
-func median(v []float64) float64 {
-	sorted := slices.SortedFunc(slices.Values(v), cmp.Compare[float64])
-	return sorted[len(sorted)/2]
+	err = r.run(ctx)
+	fmt.Println()
+	return errors.Join(err, r.stop())
 }

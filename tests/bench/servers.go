@@ -6,35 +6,25 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 )
 
-const (
-	pictureSize = 30 << 10
-	readyWithin = 20 * time.Second
-)
+const pictureSize = 30 << 10
 
-// servers is everything that is measured, on free loopback ports.
+// servers is what reads and uploads through HTTP are measured on: our Caddy, with a
+// store and a file_server site over the same picture, and nginx over it.
 type servers struct {
-	dir                                   string
+	programs
 	edge, files, nginx, tracker, node, ch string // host:port each
-	running                               []*exec.Cmd
 }
 
-func startServers(ctx context.Context, dir string) (*servers, error) {
-	s := &servers{dir: dir}
-	for _, addr := range []*string{&s.edge, &s.files, &s.nginx, &s.tracker, &s.node, &s.ch} {
-		var err error
-		if *addr, err = freeAddr(); err != nil {
-			return nil, err
-		}
+func startServers(ctx context.Context, dir, caddy string) (*servers, error) {
+	s := &servers{programs: programs{dir: dir}}
+	if err := freeAddrs(&s.edge, &s.files, &s.nginx, &s.tracker, &s.node, &s.ch); err != nil {
+		return nil, err
 	}
 	picture := make([]byte, pictureSize)
 	for i := range picture {
@@ -43,33 +33,25 @@ func startServers(ctx context.Context, dir string) (*servers, error) {
 	if err := s.writeFiles(picture); err != nil {
 		return nil, err
 	}
-	caddy := filepath.Join(dir, "bin", "caddy")
-	build := exec.CommandContext(ctx, "go", "build", "-o", caddy, "./cmd/caddy")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("build cmd/caddy: %w", err)
-	}
-	if err := s.start(ctx, caddy, "run", "--config", filepath.Join(dir, "Caddyfile"), "--adapter", "caddyfile"); err != nil {
+	if err := s.startCaddy(ctx, caddy, s.caddyfile()); err != nil {
 		return nil, err
 	}
 	if err := s.start(ctx, "nginx", "-c", filepath.Join(dir, "nginx.conf"), "-p", dir); err != nil {
 		s.stop()
 		return nil, err
 	}
-	if err := s.upload(ctx, picture); err != nil {
+	err := await(ctx, "first upload", func(ctx context.Context) error {
+		return put(ctx, http.DefaultTransport, "http://"+s.edge+"/aqua.jpg", picture)
+	})
+	if err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *servers) writeFiles(picture []byte) error {
-	if err := os.MkdirAll(filepath.Join(s.dir, "www"), 0o755); err != nil {
-		return err
-	}
-	for name, content := range map[string]string{
-		"www/aqua.jpg": string(picture),
-		"Caddyfile": fmt.Sprintf(`{
+func (s *servers) caddyfile() string {
+	return fmt.Sprintf(`{
 	admin off
 	persist_config off
 	log {
@@ -105,7 +87,15 @@ http://%[6]s {
 	root %[2]s/www
 	file_server
 }
-`, s.tracker, s.dir, s.node, s.ch, s.edge, s.files),
+`, s.tracker, s.dir, s.node, s.ch, s.edge, s.files)
+}
+
+func (s *servers) writeFiles(picture []byte) error {
+	if err := os.MkdirAll(filepath.Join(s.dir, "www"), 0o755); err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		"www/aqua.jpg": string(picture),
 		"nginx.conf": fmt.Sprintf(`daemon off;
 worker_processes auto;
 pid %[1]s/nginx.pid;
@@ -128,44 +118,6 @@ http {
 	return os.Chmod(s.dir, 0o755) // nginx's workers are another user
 }
 
-func (s *servers) start(ctx context.Context, name string, args ...string) error {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir, cmd.Stderr = s.dir, os.Stderr
-	cmd.Env = append(os.Environ(), "HOME="+s.dir, "XDG_DATA_HOME="+s.dir, "XDG_CONFIG_HOME="+s.dir)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", name, err)
-	}
-	s.running = append(s.running, cmd)
-	return nil
-}
-
-func (s *servers) stop() {
-	for _, cmd := range s.running {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	}
-}
-
-// upload puts the picture into the store, as soon as the store is up.
-func (s *servers) upload(ctx context.Context, picture []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, readyWithin)
-	defer cancel()
-	again := time.NewTicker(50 * time.Millisecond)
-	defer again.Stop()
-	for {
-		err := put(ctx, http.DefaultTransport, "http://"+s.edge+"/aqua.jpg", picture)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-again.C:
-		case <-ctx.Done():
-			return fmt.Errorf("first upload: %w", err)
-		}
-	}
-}
-
 func put(ctx context.Context, via http.RoundTripper, url string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes.NewReader(body))
 	if err != nil {
@@ -180,13 +132,4 @@ func put(ctx context.Context, via http.RoundTripper, url string, body []byte) er
 		return fmt.Errorf("put %s: %s %s", url, resp.Status, strings.TrimSpace(string(text)))
 	}
 	return nil
-}
-
-func freeAddr() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }

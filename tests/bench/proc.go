@@ -48,3 +48,18 @@ func cpuTime(pid int) (float64, error) {
 	}
 	return sum, nil
 }
+
+// residentMemory is how many bytes of a process are in memory.
+func residentMemory(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, found := strings.Cut(string(text), "\nVmRSS:")
+	words := strings.Fields(rest)
+	if !found || len(words) == 0 {
+		return 0, fmt.Errorf("no resident memory in the status of process %d", pid)
+	}
+	kib, err := strconv.ParseInt(words[0], 10, 64)
+	return kib << 10, err
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// profileTime is long enough for some hundred samples.
+const profileTime = 5 * time.Second
+
+var unfit = regexp.MustCompile(`[^a-z0-9_]+`)
+
+// profile does a task once more on each installation, without counting, and keeps
+// what the tracker's processor did meanwhile, when that is wanted.
+func (r *race) profile(ctx context.Context, t task, fields []*installation) error {
+	if r.options.profiles == "" {
+		return nil
+	}
+	if err := os.MkdirAll(r.options.profiles, 0o755); err != nil {
+		return err
+	}
+	for _, i := range fields {
+		name := unfit.ReplaceAllString(strings.ToLower(fmt.Sprintf("%s %d %s", t.name, t.connections, i.engine.name)), "-")
+		var both errgroup.Group
+		both.Go(func() error { return i.saveProfile(ctx, filepath.Join(r.options.profiles, name+".pprof")) })
+		both.Go(func() error { return new(times).add(ctx, t, i, profileTime+time.Second) })
+		if err := both.Wait(); err != nil {
+			return fmt.Errorf("profile %s: %w", i.engine.name, err)
+		}
+	}
+	return nil
+}
+
+// saveProfile asks Caddy's admin API for the next seconds.
+func (i *installation) saveProfile(ctx context.Context, path string) error {
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", i.adminAPI, profileTime.Seconds())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("get %s: %s", url, resp.Status)
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, resp.Body)
+	return errors.Join(err, f.Close())
+}
