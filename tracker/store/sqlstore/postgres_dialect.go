@@ -26,7 +26,7 @@ func postgresDialect(host string) *dialect {
 		insert:     insertReturning,
 		isConflict: isPostgresConflict,
 		isGone:     isPostgresGone,
-		noText:     func(err error) bool { return postgresCode(err) == "22021" },
+		noText:     isNoText,
 		begin:      []string{"BEGIN ISOLATION LEVEL READ COMMITTED"},
 		snapshot:   []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
 		tryLock:    locks.tryLock,
@@ -42,6 +42,13 @@ func postgresCode(err error) string {
 		return e.Code
 	}
 	return ""
+}
+
+// isNoText: character_not_in_repertoire, and what the rest of its transaction is answered
+// with.
+func isNoText(err error) bool {
+	code := postgresCode(err)
+	return code == "22021" || code == "25P02"
 }
 
 // isPostgresConflict: serialization_failure, deadlock_detected, lock_not_available.

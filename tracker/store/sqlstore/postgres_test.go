@@ -33,6 +33,8 @@ func onPostgres(how string) func(t *testing.T) store.Store {
 
 func TestPostgresKeepsTheContract(t *testing.T) { storetest.Run(t, onPostgres("")) }
 
+func TestNumbersInPostgresAreWide(t *testing.T) { storetest.RunWide(t, onPostgres("")) }
+
 func TestKeysInPostgresAreBytewise(t *testing.T) {
 	for name, how := range map[string]string{
 		"UTF8": "", "SQL_ASCII": sqlASCII,

@@ -30,6 +30,8 @@ func TestFileStoreKeepsTheContract(t *testing.T) { storetest.Run(t, openFile) }
 
 func TestMemoryStoreKeepsTheContract(t *testing.T) { storetest.Run(t, openMemory) }
 
+func TestNumbersAreWide(t *testing.T) { storetest.RunWide(t, openFile) }
+
 func TestKeysAreBytewise(t *testing.T) { storetest.RunBytewise(t, openFile) }
 
 func TestFileStoreOutlivesItsProcess(t *testing.T) {

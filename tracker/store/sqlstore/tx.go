@@ -78,7 +78,7 @@ func (t *tx) all(texts []string, args ...any) error {
 func (t *tx) row(text string, args ...any) row {
 	stmt, err := t.stmt(text)
 	if err != nil {
-		return row{err: err}
+		return row{err: err, noText: t.d.noText}
 	}
 	return row{row: stmt.QueryRowContext(t.ctx, args...), noText: t.d.noText}
 }
@@ -112,10 +112,10 @@ type row struct {
 // Scan has the name of its model so that a function can read from a row and from
 // one of many rows.
 func (r row) Scan(dest ...any) error {
-	if r.err != nil {
-		return r.err
+	err := r.err
+	if err == nil {
+		err = r.row.Scan(dest...)
 	}
-	err := r.row.Scan(dest...)
 	if errors.Is(err, sql.ErrNoRows) || err != nil && r.noText != nil && r.noText(err) {
 		return store.ErrNotFound
 	}

@@ -24,10 +24,10 @@ func (e env) devcount(fid mogile.FID, want int) {
 
 func devicesAscend(e env) {
 	fid := e.put("key")
-	for _, dev := range []mogile.DevID{300, 20, 16777215} {
+	for _, dev := range []mogile.DevID{300, 20, 32767} {
 		e.must(e.s.AddCopy(e.ctx, fid, dev), "add copy")
 	}
-	e.devices(fid, 1, 20, 300, 16777215)
+	e.devices(fid, 1, 20, 300, 32767)
 	e.devcount(fid, 4)
 }
 

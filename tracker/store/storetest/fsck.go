@@ -60,7 +60,7 @@ func eventsKeepWhatTheyAreTold(e env) {
 	const fid mogile.FID = 1 << 40
 	before := e.clock()
 	e.must(e.s.LogFsck(e.ctx,
-		store.FsckEvent{FID: fid, Code: "MISS", Dev: 16777215, LogID: 99, Time: 99},
+		store.FsckEvent{FID: fid, Code: "MISS", Dev: 32767, LogID: 99, Time: 99},
 		store.FsckEvent{FID: 2, Code: "GONE"},
 		store.FsckEvent{},
 	), "log")
@@ -75,7 +75,7 @@ func eventsKeepWhatTheyAreTold(e env) {
 	e.same(e.events(got[0].LogID, 1), got[1:2], "one event after the first")
 	e.same(len(e.events(got[2].LogID, 100)), 0, "events after the last")
 	e.same(len(e.events(1<<40, 100)), 0, "events after all that can be")
-	for i, want := range []store.FsckEvent{{FID: fid, Code: "MISS", Dev: 16777215}, {FID: 2, Code: "GONE"}, {}} {
+	for i, want := range []store.FsckEvent{{FID: fid, Code: "MISS", Dev: 32767}, {FID: 2, Code: "GONE"}, {}} {
 		want.LogID, want.Time = got[i].LogID, got[i].Time
 		e.same(got[i], want, "event %d", i)
 	}

@@ -115,7 +115,7 @@ func usageIsStoredForMany(e env) {
 	for id := range mogile.DevID(3) {
 		d := mogile.Device{ID: id + 1, Host: 1, State: mogile.DevAlive, Weight: 100}
 		e.must(e.s.CreateDevice(e.ctx, d), "create device")
-		d.MBTotal, d.MBUsed, d.AsOf = 4_000_000_000, int64(id), 1_790_000_000
+		d.MBTotal, d.MBUsed, d.AsOf = 2_000_000_000, int64(id), 1_790_000_000
 		want = append(want, d)
 	}
 	changed := append([]mogile.Device{}, want...)
