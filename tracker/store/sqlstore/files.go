@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -59,7 +60,7 @@ func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) 
 	err := s.db.read(ctx, func(t *tx) (err error) {
 		found, err = list(t, scanLocated, "SELECT "+fileColumns+`, o.devid, COALESCE(c.hashtype, 0), c.checksum
 			FROM file f LEFT JOIN file_on o ON o.fid = f.fid LEFT JOIN checksum c ON c.fid = f.fid
-			WHERE f.dmid = ? AND f.dkey = ? ORDER BY o.devid`, dm, key)
+			WHERE f.dmid = ? AND f.dkey = ?`, dm, key)
 		if err == nil && len(found) == 0 {
 			err = store.ErrNotFound
 		}
@@ -74,6 +75,7 @@ func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) 
 			devs = append(devs, l.dev.V)
 		}
 	}
+	slices.Sort(devs) // a server would make a table of its own to sort
 	return found[0].file, devs, found[0].sum, nil
 }
 
