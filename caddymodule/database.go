@@ -3,12 +3,9 @@ package caddymodule
 import (
 	"context"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
-	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore"
 )
 
 // Database is a guest module in the namespace mogilefs.database: where a tracker
@@ -21,63 +18,3 @@ type Database interface {
 	// The caller closes the store.
 	Open(ctx context.Context, log *zap.Logger) (store.Store, error)
 }
-
-// SQLite keeps the metadata in one file, with nothing else to install. It is the
-// choice for one tracker; several trackers need MySQL, MariaDB or PostgreSQL.
-type SQLite struct {
-	// The file; a relative path begins at the working directory. It is created
-	// when it is missing, with its directory. Placeholders such as `{env.DATA}`
-	// are replaced when the config is loaded. Default: `data/mogilefs.db`.
-	Path string `json:"path,omitempty"`
-}
-
-const defaultSQLitePath = "data/mogilefs.db"
-
-// CaddyModule returns the Caddy module information.
-func (SQLite) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{
-		ID:  "mogilefs.database.sqlite",
-		New: func() caddy.Module { return new(SQLite) },
-	}
-}
-
-// Provision replaces placeholders in the path.
-func (s *SQLite) Provision(caddy.Context) error {
-	if s.Path == "" {
-		s.Path = defaultSQLitePath
-	}
-	path, err := caddy.NewReplacer().ReplaceOrErr(s.Path, true, true)
-	if err != nil {
-		return err
-	}
-	s.Path, err = caddy.FastAbs(path)
-	return err
-}
-
-// Identity is the file.
-func (s *SQLite) Identity() string { return "sqlite " + s.Path }
-
-// Open opens or creates the file.
-func (s *SQLite) Open(ctx context.Context, log *zap.Logger) (store.Store, error) {
-	return sqlstore.OpenSQLite(ctx, s.Path, log)
-}
-
-// UnmarshalCaddyfile reads
-//
-//	sqlite [<file>]
-func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the module's name
-	if d.NextArg() {
-		s.Path = d.Val()
-	}
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-var (
-	_ Database              = (*SQLite)(nil)
-	_ caddy.Provisioner     = (*SQLite)(nil)
-	_ caddyfile.Unmarshaler = (*SQLite)(nil)
-)
