@@ -2,10 +2,12 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -38,9 +40,23 @@ type listenOn struct {
 	port  uint
 	owner string
 	log   *zap.Logger
+	// tls is asked at every connection to an address that begins with tls://; nil
+	// means that none may.
+	tls func() *tls.Config
 }
 
+// tlsPrefix is what addresses begin with that are spoken to over TLS.
+const tlsPrefix = "tls://"
+
 func (on listenOn) open(ctx context.Context) (net.Listener, error) {
+	if plain, encrypted := strings.CutPrefix(on.addr, tlsPrefix); encrypted && on.tls != nil {
+		on.addr = plain
+		ln, err := on.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &tlsListener{ln, on.tls}, nil
+	}
 	addr, err := parseListen(on.addr, on.port)
 	if err != nil {
 		return nil, err
@@ -53,6 +69,22 @@ func (on listenOn) open(ctx context.Context) (net.Listener, error) {
 		return nil, err
 	}
 	return made.(net.Listener), nil // parseListen refused all that are none
+}
+
+// tlsListener accepts connections that shake hands when they are first read from, with
+// what the newest config has to say about that.
+type tlsListener struct {
+	net.Listener
+	config func() *tls.Config
+}
+
+// Accept implements net.Listener.
+func (l *tlsListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(conn, l.config()), nil
 }
 
 // listener is a port in the pool with the goroutine that serves it.

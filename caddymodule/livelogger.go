@@ -2,78 +2,57 @@ package caddymodule
 
 import (
 	"slices"
-	"sync"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
 // liveLogger is a logger for parts that outlive a config: what it logs goes where
-// the newest running config that uses the part sends its logs.
+// the newest running config that uses the part sends its logs. So a config that fails
+// to start takes no logs along, and its files may be closed.
 type liveLogger struct {
 	*zap.Logger
-	current *atomic.Pointer[zap.Logger]
-
-	mu   sync.Mutex // guards logs
-	logs []*zap.Logger
+	logs *newest[zap.Logger]
 }
 
 func newLiveLogger() *liveLogger {
-	current := new(atomic.Pointer[zap.Logger])
-	current.Store(zap.NewNop())
-	return &liveLogger{Logger: zap.New(liveCore{current: current}), current: current}
+	logs := new(newest[zap.Logger])
+	logs.use(zap.NewNop())() // stays until there is a config
+	return &liveLogger{Logger: zap.New(liveCore{logs: logs}), logs: logs}
 }
 
-// use sends further logs to log until end is called: then to that of the newest
-// config left. So a config that fails to start takes no logs along, and its files
-// may be closed. The last logger stays for what is said while the part closes.
-func (l *liveLogger) use(log *zap.Logger) (end func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.logs = append(l.logs, log)
-	l.current.Store(log)
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if i := slices.Index(l.logs, log); i >= 0 {
-			l.logs = slices.Delete(l.logs, i, i+1)
-		}
-		if n := len(l.logs); n > 0 {
-			l.current.Store(l.logs[n-1])
-		}
-	}
-}
+// use sends further logs to log until end is called.
+func (l *liveLogger) use(log *zap.Logger) (end func()) { return l.logs.use(log) }
 
-// liveCore asks the current logger anew for every entry.
+// liveCore asks the newest logger anew for every entry.
 type liveCore struct {
-	current *atomic.Pointer[zap.Logger]
-	fields  []zapcore.Field
+	logs   *newest[zap.Logger]
+	fields []zapcore.Field
 }
 
-func (c liveCore) Enabled(level zapcore.Level) bool { return c.current.Load().Core().Enabled(level) }
+func (c liveCore) Enabled(level zapcore.Level) bool { return c.logs.get().Core().Enabled(level) }
 
 func (c liveCore) With(fields []zapcore.Field) zapcore.Core {
-	return liveCore{current: c.current, fields: slices.Concat(c.fields, fields)}
+	return liveCore{logs: c.logs, fields: slices.Concat(c.fields, fields)}
 }
 
 // Check asks the current core's own Check, where Caddy filters by logger name.
 func (c liveCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.current.Load().Core().Check(c.named(e), nil) == nil {
+	if c.logs.get().Core().Check(c.named(e), nil) == nil {
 		return ce
 	}
 	return ce.AddCore(e, c)
 }
 
 func (c liveCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	return c.current.Load().Core().Write(c.named(e), slices.Concat(c.fields, fields))
+	return c.logs.get().Core().Write(c.named(e), slices.Concat(c.fields, fields))
 }
 
-func (c liveCore) Sync() error { return c.current.Load().Core().Sync() }
+func (c liveCore) Sync() error { return c.logs.get().Core().Sync() }
 
 // named puts the config's logger name before the part's own.
 func (c liveCore) named(e zapcore.Entry) zapcore.Entry {
-	switch name := c.current.Load().Name(); {
+	switch name := c.logs.get().Name(); {
 	case e.LoggerName == "":
 		e.LoggerName = name
 	case name != "":

@@ -3,9 +3,11 @@ package caddymodule
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
@@ -23,16 +25,23 @@ const (
 
 // Tracker configures the tracker of this process.
 type Tracker struct {
-	// Where MogileFS clients connect. The protocol has no users and no
-	// encryption: keep it away from networks you don't trust. The port may be
-	// left out. Default: `127.0.0.1:7001`.
+	// Where MogileFS clients connect. An address that begins with `tls://` takes
+	// encrypted connections only; see `tls`. The port may be left out. Default:
+	// `127.0.0.1:7001`.
 	Listen []string `json:"listen,omitempty"`
+
+	// How connections to addresses with `tls://` are encrypted, and which clients
+	// have to show a certificate.
+	TLS *TrackerTLS `json:"tls,omitempty"`
+
+	TrackerAccess
 
 	// Where the metadata is kept. Default: SQLite in `data/mogilefs.db`.
 	DatabaseRaw json.RawMessage `json:"database,omitempty" caddy:"namespace=mogilefs.database inline_key=engine"`
 
 	// How many of each job run at the same time: `replicate` (default 4) and
-	// `delete` (default 2).
+	// `delete` (default 2). The job `queryworker` is answering clients: how many
+	// of their requests are carried out at the same time (default 256).
 	Workers map[string]int `json:"workers,omitempty"`
 
 	// The tunables of mogilefsd.conf, by their names there:
@@ -53,6 +62,7 @@ type Tracker struct {
 	changes *changes
 	key     string // tells this tracker from one with other settings
 	shared  *shared[*tracker.Tracker]
+	door    *door
 }
 
 // provision checks the settings and takes a reference to the tracker, so that it
@@ -62,9 +72,15 @@ func (t *Tracker) provision(ctx caddy.Context, r *refs) error {
 		t.Listen = []string{defaultTrackerListen}
 	}
 	for _, addr := range t.Listen {
-		if _, err := parseListen(addr, defaultTrackerPort); err != nil {
+		if _, err := parseListen(plainAddress(addr), defaultTrackerPort); err != nil {
 			return fmt.Errorf("listen on %s: %w", addr, err)
 		}
+	}
+	if err := t.TrackerAccess.provision(); err != nil {
+		return err
+	}
+	if err := t.provisionTLS(ctx); err != nil {
+		return fmt.Errorf("tls: %w", err)
 	}
 	if err := t.loadDatabase(ctx); err != nil {
 		return err
@@ -91,7 +107,7 @@ func (t *Tracker) loadDatabase(ctx caddy.Context) error {
 	return nil
 }
 
-// reference takes the tracker and its change hub out of the pool.
+// reference takes the tracker, its door and its change hub out of the pool.
 //
 // The hub is known by the database alone: while a reload that changes the
 // tracker's settings has two trackers running side by side, a change made through
@@ -108,6 +124,10 @@ func (t *Tracker) reference(r *refs) error {
 	}
 	// The database's part may hold a password, and keys may be shown.
 	t.key = fmt.Sprintf("%s %x", t.db.Identity(), sha256.Sum256(settings))
+	t.door, err = load(r, poolKey{"door", t.key}, func() (*door, error) { return new(door), nil })
+	if err != nil {
+		return err
+	}
 	t.shared, err = load(r, poolKey{"tracker", t.key}, func() (*shared[*tracker.Tracker], error) {
 		return newShared(t.build), nil
 	})
@@ -121,7 +141,7 @@ func (t *Tracker) build(ctx context.Context, log *zap.Logger) (*tracker.Tracker,
 		return nil, err
 	}
 	config := t.config
-	config.Store, config.Changed, config.Logger = st, t.changes.tell, log
+	config.Store, config.Changed, config.Access, config.Logger = st, t.changes.tell, t.door.access.get, log
 	built, err := tracker.New(config)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
@@ -129,16 +149,39 @@ func (t *Tracker) build(ctx context.Context, log *zap.Logger) (*tracker.Tracker,
 	return built, nil
 }
 
-// listen opens the ports that no earlier config of the same tracker had opened.
+// listen opens the ports that no earlier config of the same tracker had opened, and has
+// this config decide who comes in through them.
 func (t *Tracker) listen(ctx context.Context, built *tracker.Tracker, r *refs) error {
+	log := t.shared.log.Logger
+	t.warnOfAccess(log)
+	r.onRelease(t.door.access.use(t.access(log)))
+	if t.TLS != nil {
+		if err := t.TLS.manage(); err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
+		r.onRelease(t.door.tls.use(t.TLS.config))
+	}
 	for _, addr := range t.Listen {
-		on := listenOn{addr: addr, port: defaultTrackerPort, owner: "tracker " + t.key, log: t.shared.log.Logger}
+		on := listenOn{addr: addr, port: defaultTrackerPort, owner: "tracker " + t.key, log: log, tls: t.door.tls.get}
 		if err := listenShared(ctx, r, on, built.Serve); err != nil {
 			return fmt.Errorf("listen on %s: %w", addr, err)
 		}
 	}
 	return nil
 }
+
+// plainAddress is where an address is, whatever is spoken there.
+func plainAddress(addr string) string { return strings.TrimPrefix(addr, tlsPrefix) }
+
+// door is how clients come in to a tracker, which a reload can change while they are
+// there.
+type door struct {
+	access newest[tracker.Access]
+	tls    newest[tls.Config]
+}
+
+// Destruct has nothing to close: every config took its own along.
+func (d *door) Destruct() error { return nil }
 
 // changes tells every cache of this process that a key means something else now.
 type changes struct {

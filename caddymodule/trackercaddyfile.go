@@ -13,24 +13,44 @@ func (t *Tracker) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch d.Val() {
-		case "listen":
-			t.Listen, err = someArgs(d, t.Listen)
-		case "database":
-			err = t.parseDatabase(d)
-		case "workers":
-			err = t.parseWorkers(d)
-		case "setting":
-			err = t.parseSetting(d)
-		default:
-			err = d.Errf("unrecognized subdirective: %s", d.Val())
-		}
-		if err != nil {
+		if err := t.parseWord(d); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *Tracker) parseWord(d *caddyfile.Dispenser) (err error) {
+	switch d.Val() {
+	case "listen":
+		t.Listen, err = someArgs(d, t.Listen)
+	case "allow":
+		t.Allow, err = someArgs(d, t.Allow)
+	case "admin_allow":
+		t.AdminAllow, err = someArgs(d, t.AdminAllow)
+	case "max_connections":
+		err = oneCount(d, &t.MaxConnections)
+	case "max_connections_per_client":
+		err = oneCount(d, &t.MaxConnectionsPerClient)
+	case "allow_shutdown":
+		t.AllowShutdown = true
+		err = noArgs(d)
+	case "tls":
+		if t.TLS != nil {
+			return d.Err("tls stands twice: join the two")
+		}
+		t.TLS = new(TrackerTLS)
+		err = t.TLS.parse(d)
+	case "database":
+		err = t.parseDatabase(d)
+	case "workers":
+		err = t.parseWorkers(d)
+	case "setting":
+		err = t.parseSetting(d)
+	default:
+		err = d.Errf("unrecognized subdirective: %s", d.Val())
+	}
+	return err
 }
 
 func (t *Tracker) parseDatabase(d *caddyfile.Dispenser) error {
