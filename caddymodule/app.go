@@ -16,6 +16,7 @@ import (
 func init() {
 	caddy.RegisterModule(new(App))
 	caddy.RegisterModule(new(SQLite))
+	caddy.RegisterModule(new(MySQL))
 	caddy.RegisterModule(new(Postgres))
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(StorageHandler))
@@ -61,7 +62,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		}
 	}
 	for _, name := range a.nodeNames() {
-		if err := a.Storage[name].provision(name, &a.refs); err != nil {
+		if err := a.Storage[name].provision(ctx, name, &a.refs); err != nil {
 			return fmt.Errorf("storage %s: %w", name, err)
 		}
 	}
@@ -81,7 +82,7 @@ func (a *App) Validate() error {
 	taken := owners{}
 	if a.Tracker != nil {
 		for _, addr := range a.Tracker.Listen {
-			if err := taken.port("tracker", plainAddress(addr), defaultTrackerPort); err != nil {
+			if err := taken.port("tracker", addr, defaultTrackerPort); err != nil {
 				return err
 			}
 		}

@@ -29,22 +29,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //
 //	mogilefs {
 //		tracker {
-//			listen   [tls://]<address>...
-//			allow    <range>...
-//			admin_allow <range>...
-//			max_connections <count>
-//			max_connections_per_client <count>
-//			allow_shutdown
-//			tls [<name> | <certificate file> <key file>] {
-//				names  <name>...
-//				issuer <module> ...
-//				client_auth {
-//					...
-//				}
-//				connection_policy {
-//					...
-//				}
-//			}
+//			listen   <address>...
 //			database sqlite [<file>]
 //			workers  <job> <count>
 //			setting  <name> <value>
@@ -54,7 +39,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			devices    <devid>...
 //			address    <ip:port>
 //			management <address>|off
-//			register
+//			register   [<address>...]
 //			durable    on|off
 //		}
 //		domain <name> {

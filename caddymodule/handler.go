@@ -18,7 +18,6 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
-	"github.com/mogilefs/caddy-mogilefs/tracker"
 )
 
 // Handler is the edge: it serves the files of a MogileFS domain under short URLs
@@ -40,6 +39,18 @@ type Handler struct {
 	// answered 405. Default: `GET`.
 	Methods []string `json:"methods,omitempty"`
 
+	// Trackers of other processes to ask. Default: the tracker of this process.
+	Tracker *RemoteTrackers `json:"tracker,omitempty"`
+
+	// Which of the hosts' addresses to use: `alt` for the altip of those that have
+	// one, with an altmask. Default: the main address.
+	Zone string `json:"zone,omitempty"`
+
+	// Use the altip of the hosts whose altmask holds the client's address. Who asks
+	// then decides where a file is, so locations are not cached: every request asks
+	// the tracker, which must be the one of this process.
+	ClientZone bool `json:"client_zone,omitempty"`
+
 	// The cache of where files are.
 	LocationCache *LocationCache `json:"location_cache,omitempty"`
 
@@ -58,11 +69,9 @@ type Handler struct {
 
 	allow string // the Allow header of a 405
 	edge  *edge.Edge
-	// tracker is held by every request, so that an upload that began before a
-	// reload can end after it.
-	tracker *shared[*tracker.Tracker]
-	refs    refs
-	log     *zap.Logger
+	asked holder // the tracker, or what leads to remote ones
+	refs  refs
+	log   *zap.Logger
 }
 
 // LocationCache remembers where files are, so that a request needs no tracker.
@@ -98,20 +107,28 @@ type Upload struct {
 
 // Timeouts bounds the waits for trackers and storage nodes.
 type Timeouts struct {
-	// For an answer of a tracker. Default: 2s.
+	// For an answer of a tracker. Of remote ones each may take as long, up to three.
+	// Default: 2s.
 	Tracker caddy.Duration `json:"tracker,omitempty"`
 
 	// For a connection to a storage node. Default: 2s.
 	Connect caddy.Duration `json:"connect,omitempty"`
 
-	// For the beginning of a storage node's answer. Default: 10s.
+	// For the beginning of a storage node's answer, and in addition for a tracker's
+	// that asks storage nodes itself. Default: 10s.
 	FirstByte caddy.Duration `json:"first_byte,omitempty"`
 
 	// For more of it. Default: 30s.
 	Idle caddy.Duration `json:"idle,omitempty"`
 }
 
-const defaultDomain = "default"
+const (
+	defaultDomain = "default"
+	// defaultTrackerTimeout is the edge's default too.
+	defaultTrackerTimeout = 2 * time.Second
+	// zoneAlt is the only zone that trackers know (docs/spec/tracker-protocol.md §5.3).
+	zoneAlt = "alt"
+)
 
 // CaddyModule returns the Caddy module information.
 func (*Handler) CaddyModule() caddy.ModuleInfo {
@@ -121,7 +138,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision joins the edge with the tracker and the disks of this process.
+// Provision joins the edge with its trackers and the disks of this process.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.log = ctx.Logger()
 	h.fillDefaults()
@@ -129,25 +146,26 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if app.Tracker == nil {
-		return errors.New("there is no tracker in this process: add a tracker block to the global option mogilefs")
+	from, err := h.source(ctx, app)
+	if err != nil {
+		return err
 	}
-	h.tracker = app.Tracker.shared
+	h.asked = from.held
 	config := edge.Config{
-		Tracker:      localTracker{h.tracker},
+		Tracker:      from.tracker,
 		Disks:        disksOf(app),
 		MaxUpload:    h.Upload.MaxSize,
 		NoChecksum:   h.Upload.NoChecksum,
 		CacheControl: h.CacheControl,
 		Logger:       h.log,
 		Timeouts: edge.Timeouts{
-			Tracker:   time.Duration(h.Timeouts.Tracker),
+			Tracker:   from.patience,
 			Connect:   time.Duration(h.Timeouts.Connect),
 			FirstByte: time.Duration(h.Timeouts.FirstByte),
 			Idle:      time.Duration(h.Timeouts.Idle),
 		},
 	}
-	if config.Locations, err = h.locations(app.Tracker); err != nil {
+	if config.Locations, err = h.locations(from); err != nil {
 		return fmt.Errorf("location_cache: %w", err)
 	}
 	h.edge, err = edge.New(config)
@@ -167,7 +185,7 @@ func (h *Handler) fillDefaults() {
 	}
 	h.allow = strings.Join(allowed, ", ")
 	if h.LocationCache == nil {
-		h.LocationCache = new(LocationCache)
+		h.LocationCache = &LocationCache{Off: h.ClientZone}
 	}
 	if h.Upload == nil {
 		h.Upload = new(Upload)
@@ -177,8 +195,16 @@ func (h *Handler) fillDefaults() {
 	}
 }
 
-// Validate refuses methods that nobody serves.
+// Validate refuses what nobody serves.
 func (h *Handler) Validate() error {
+	switch {
+	case h.Zone != "" && h.Zone != zoneAlt:
+		return fmt.Errorf("zone %s: trackers know no other zone than %s", h.Zone, zoneAlt)
+	case h.Zone != "" && h.ClientZone:
+		return errors.New("zone and client_zone: one of them decides which addresses are used")
+	case h.ClientZone && !h.LocationCache.Off:
+		return errors.New("client_zone: who asks decides where a file is, so locations can't be cached: leave location_cache out")
+	}
 	for _, m := range h.Methods {
 		if m != http.MethodGet && m != http.MethodPut && m != http.MethodDelete {
 			return fmt.Errorf("methods: %s is not one of GET, PUT, DELETE", m)
@@ -200,13 +226,13 @@ func (p *pooledLocations) Destruct() error {
 	return nil
 }
 
-// locations finds or makes the cache. Handlers with the same settings over the
-// same database share one, and it keeps what it knows over a reload.
-func (h *Handler) locations(t *Tracker) (*cache.Locations, error) {
+// locations finds or makes the cache. Handlers with the same settings and zone over
+// the same database share one, and it keeps what it knows over a reload.
+func (h *Handler) locations(from source) (*cache.Locations, error) {
 	if h.LocationCache.Off {
 		return nil, nil
 	}
-	settings, err := json.Marshal([]any{t.db.Identity(), h.LocationCache})
+	settings, err := json.Marshal([]any{from.identity, h.Zone, h.LocationCache})
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +246,7 @@ func (h *Handler) locations(t *Tracker) (*cache.Locations, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &pooledLocations{made, t.changes.listen(made.Invalidate)}, nil
+		return &pooledLocations{made, from.changes.listen(made.Invalidate)}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -259,9 +285,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
-	h.tracker.hold()
+	h.asked.hold()
 	defer func() {
-		if err := h.tracker.letGo(); err != nil {
+		if err := h.asked.letGo(); err != nil {
 			h.log.Error("close the tracker of an earlier config", zap.Error(err))
 		}
 	}()

@@ -94,13 +94,13 @@ func TestAMethodThatIsNotAllowedIsRefusedBeforeTheBody(t *testing.T) {
 func TestARequestWithoutATrackerIsAskedToComeAgain(t *testing.T) {
 	never := newShared[*tracker.Tracker](nil)
 	e, err := edge.New(edge.Config{
-		Tracker: localTracker{never}, Timeouts: edge.Timeouts{Tracker: 10 * time.Millisecond}, Logger: zap.NewNop(),
+		Tracker: localTracker{shared: never}, Timeouts: edge.Timeouts{Tracker: 10 * time.Millisecond}, Logger: zap.NewNop(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	h := &Handler{Methods: []string{"GET", "DELETE"}, edge: e, tracker: never, log: zap.NewNop()}
+	h := &Handler{Methods: []string{"GET", "DELETE"}, edge: e, asked: never, log: zap.NewNop()}
 	h.fillDefaults()
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {
 		w := httptest.NewRecorder()

@@ -19,6 +19,13 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		key            <template>
 //		class          <class>...
 //		methods        GET|PUT|DELETE...
+//		tracker        <address>... {
+//			tls_trust_pool  <module> ...
+//			tls_client_auth <certificate file> <key file>
+//			tls_server_name <name>
+//		}
+//		zone           alt
+//		client_zone
 //		location_cache off|<size> {
 //			ttl          <duration>
 //			negative_ttl <duration>
@@ -68,6 +75,17 @@ func (h *Handler) parseWord(d *caddyfile.Dispenser) (err error) {
 	case "methods":
 		h.Methods, err = someArgs(d, h.Methods)
 		return err
+	case "tracker":
+		if h.Tracker != nil {
+			return d.Err("tracker stands twice: put all addresses into one line")
+		}
+		h.Tracker = new(RemoteTrackers)
+		return h.Tracker.parse(d)
+	case "zone":
+		return oneArg(d, &h.Zone)
+	case "client_zone":
+		h.ClientZone = true
+		return noArgs(d)
 	case "location_cache":
 		return h.parseLocationCache(d)
 	case "upload":

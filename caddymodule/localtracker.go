@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -14,7 +17,12 @@ import (
 )
 
 // localTracker is the tracker of this process as the edge sees it.
-type localTracker struct{ shared *shared[*tracker.Tracker] }
+type localTracker struct {
+	shared *shared[*tracker.Tracker]
+	// alt asks for the hosts' other addresses; byClient for those only of hosts that
+	// have the client's address in their altmask.
+	alt, byClient bool
+}
 
 var _ edge.Tracker = localTracker{}
 
@@ -27,13 +35,24 @@ func (t localTracker) commands(ctx context.Context) (*command.Commands, error) {
 	return built.Commands(), nil
 }
 
+// zone is that of the request whose context it is.
+func (t localTracker) zone(ctx context.Context) topology.Zone {
+	z := topology.Zone{Alt: t.alt}
+	if t.byClient {
+		if ip, ok := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string); ok {
+			z.Peer, _ = netip.ParseAddr(ip) // an invalid one is in no mask
+		}
+	}
+	return z
+}
+
 // Locate asks where the copies of a key are.
 func (t localTracker) Locate(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error) {
 	c, err := t.commands(ctx)
 	if err != nil {
 		return mogile.Location{}, err
 	}
-	loc, err := c.Locate(ctx, domain, key, topology.Zone{})
+	loc, err := c.Locate(ctx, domain, key, t.zone(ctx))
 	return loc, asEdgeError(err)
 }
 
@@ -48,8 +67,8 @@ func (t localTracker) Open(ctx context.Context, u edge.Upload) (edge.Opened, err
 	}
 	opened, err := c.Open(ctx, command.OpenArgs{
 		Domain: u.Domain, Key: u.Key, Class: u.Class, Size: max(u.Size, 0),
-		Destinations: uploadDestinations,
-		Local:        true, // our nodes and disks make directories themselves
+		Destinations: uploadDestinations, Zone: t.zone(ctx),
+		Local: true, // our nodes and disks make directories themselves
 	})
 	if err != nil {
 		return edge.Opened{}, asEdgeError(err)
@@ -66,7 +85,7 @@ func (t localTracker) Close(ctx context.Context, done edge.Closing) error {
 	return asEdgeError(c.Close(ctx, command.CloseArgs{
 		Domain: done.Domain, Key: done.Key, FID: done.FID,
 		Dev: done.Copy.Dev, URL: done.Copy.URL,
-		Size: done.Size, Checksum: done.Checksum, Stored: done.Stored,
+		Size: done.Size, Checksum: done.Checksum, Stored: done.Stored, Zone: t.zone(ctx),
 	}))
 }
 

@@ -46,21 +46,29 @@ type StorageNode struct {
 	// not know them.
 	Register bool `json:"register,omitempty"`
 
+	// Enter the host and its devices in these trackers when they do not know them.
+	// What they know is left as it is. It is done in the background and tried again
+	// until it is done; the node serves meanwhile. `address` must be given.
+	RegisterAt *RemoteTrackers `json:"register_at,omitempty"`
+
 	// Answer an upload before its bytes are on stable storage. Faster, and a
 	// power failure may then lose files that were acknowledged. Default: off.
 	Fast bool `json:"fast,omitempty"`
 
 	config  storage.Config
 	address netip.AddrPort
-	key     string // tells this node from one with other settings
-	shared  *shared[*storage.Node]
+	// defaultAddress says that the config gives none.
+	defaultAddress bool
+	remote         *registration // nil for none
+	key            string        // tells this node from one with other settings
+	shared         *shared[*storage.Node]
 }
 
-func (n *StorageNode) provision(name string, r *refs) error {
+func (n *StorageNode) provision(ctx caddy.Context, name string, r *refs) error {
 	if n == nil || n.Root == "" { // nil is JSON's null
 		return errors.New("root is missing: name the directory that holds dev<N>")
 	}
-	if n.Address == "" {
+	if n.defaultAddress = n.Address == ""; n.defaultAddress {
 		n.Address = defaultNodeAddress
 	}
 	if n.Management == "" {
@@ -76,6 +84,9 @@ func (n *StorageNode) provision(name string, r *refs) error {
 		}
 	}
 	if n.config, err = n.nodeConfig(); err != nil {
+		return err
+	}
+	if n.remote, err = n.registration(ctx, name); err != nil {
 		return err
 	}
 	key, err := json.Marshal([]any{name, n.config.Root, n.Devices, n.Fast})
@@ -96,7 +107,7 @@ func (n *StorageNode) conflict(name string, tracker bool, taken owners) error {
 	case name == "":
 		return errors.New("a storage node has no name: give it that of its host in the tracker")
 	case n.Register && !tracker:
-		return fmt.Errorf("%s: register needs a tracker in this process: add a tracker block", who)
+		return fmt.Errorf("%s: register needs a tracker in this process: add a tracker block, or name remote ones: register <address>", who)
 	}
 	things := []string{"root " + n.config.Root, "address " + n.address.String()}
 	for _, dev := range n.config.Devices {
@@ -134,11 +145,21 @@ func (n *StorageNode) build(_ context.Context, log *zap.Logger) (*storage.Node, 
 	return storage.Open(config)
 }
 
-// start opens the node and its side channel.
+// start opens the node and its side channel, and begins to make it known.
 func (n *StorageNode) start(ctx context.Context, log *zap.Logger, r *refs) error {
 	node, err := n.shared.start(ctx, log, r)
-	if err != nil || n.Management == managementOff {
+	if err != nil {
 		return err
+	}
+	if n.remote != nil {
+		stop, err := n.remote.start(log)
+		if err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
+		r.onRelease(stop)
+	}
+	if n.Management == managementOff {
+		return nil
 	}
 	on := listenOn{addr: n.Management, port: defaultManagementPort, owner: "storage node " + n.key, log: n.shared.log.Logger}
 	if err := listenShared(ctx, r, on, node.ServeManagement); err != nil {

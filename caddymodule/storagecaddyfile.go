@@ -20,8 +20,7 @@ func (n *StorageNode) parseBlock(d *caddyfile.Dispenser) error {
 		case "management":
 			err = oneArg(d, &n.Management)
 		case "register":
-			n.Register = true
-			err = noArgs(d)
+			err = n.parseRegister(d)
 		case "durable":
 			var on bool
 			on, err = onOff(d, &durable)
@@ -34,6 +33,21 @@ func (n *StorageNode) parseBlock(d *caddyfile.Dispenser) error {
 		}
 	}
 	return nil
+}
+
+// parseRegister reads
+//
+//	register [<address>... { <tls options> }]
+func (n *StorageNode) parseRegister(d *caddyfile.Dispenser) error {
+	switch {
+	case n.Register || n.RegisterAt != nil:
+		return d.Err("register stands twice: put all addresses into one line")
+	case d.CountRemainingArgs() == 0:
+		n.Register = true
+		return nil
+	}
+	n.RegisterAt = new(RemoteTrackers)
+	return n.RegisterAt.parse(d)
 }
 
 func (n *StorageNode) parseDevices(d *caddyfile.Dispenser) error {

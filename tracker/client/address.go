@@ -28,7 +28,7 @@ func parseAddress(s string) (address, error) {
 	host, port := splitPort(rest)
 	n, err := strconv.ParseUint(port, 10, 16)
 	switch {
-	case host == "" || strings.ContainsAny(host, "/[]@ \t\r\n") || strings.Contains(host, ":") && !isIPv6(host):
+	case host == "" || strings.ContainsAny(rest, "/@ \t\r\n") || strings.ContainsAny(host, "[]") || strings.Contains(host, ":") && !isIPv6(host):
 		return address{}, fmt.Errorf("tracker address %q: want host:port or tls://host:port, an IPv6 address in brackets", s)
 	case err != nil || n == 0:
 		return address{}, fmt.Errorf("tracker address %q: the port is no number from 1 to 65535", s)

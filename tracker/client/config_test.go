@@ -25,6 +25,9 @@ func TestAddressesOfTrackers(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "tracker address \""+addr+"\"") {
 			t.Errorf("%q: got %v; want an error that names the address", addr, err)
 		}
+		if strings.Contains(addr, "/") && (err == nil || !strings.Contains(err.Error(), "tls://host:port")) {
+			t.Errorf("%q: got %v; want the forms that an address may have", addr, err)
+		}
 	}
 }
 
