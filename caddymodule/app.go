@@ -82,7 +82,7 @@ func (a *App) Validate() error {
 	taken := owners{}
 	if a.Tracker != nil {
 		for _, addr := range a.Tracker.Listen {
-			if err := taken.port("tracker", addr, defaultTrackerPort); err != nil {
+			if err := taken.port("tracker", plainAddress(addr), defaultTrackerPort); err != nil {
 				return err
 			}
 		}
