@@ -161,12 +161,28 @@ type fakeJobs struct {
 	heard []string
 	staff []job.Status
 	blind bool // nobody has looked at the devices yet
+
+	refusal string // of the next Copy
 }
 
 func (j *fakeJobs) say(word string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.heard = append(j.heard, word)
+}
+
+func (j *fakeJobs) Copy(_ context.Context, fid mogile.FID, from, to mogile.DevID) (refusal string, err error) {
+	j.say(fmt.Sprintf("copy(%d,%d,%d)", fid, from, to))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	refusal, j.refusal = j.refusal, ""
+	return refusal, nil
+}
+
+func (j *fakeJobs) refuse(why string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.refusal = why
 }
 
 func (j *fakeJobs) Wake(q store.QueueName) { j.say(string(q)) }
@@ -268,6 +284,7 @@ func newCluster(t testing.TB, l limits) *cluster {
 		Store: st, Topology: c.live, Nodes: c.node, Jobs: c.jobs,
 		Changed:     func(d mogile.DomainName, k mogile.Key) { c.jobs.say(fmt.Sprintf("changed(%s,%s)", d, k)) },
 		ValidPolicy: validPolicy,
+		Hostname:    "here",
 		Rand:        func() float64 { return 0 },
 		Logger:      log,
 	})

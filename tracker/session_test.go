@@ -19,6 +19,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/job"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
@@ -110,6 +111,7 @@ var unsteady = []struct {
 	put  string
 }{
 	{regexp.MustCompile(`nexttry=\d{10}`), "nexttry=TIME"},
+	{regexp.MustCompile(`((?:utime|_time|time_[a-z_]+)(?:=|%3D))\d{10}`), "${1}TIME"},
 	{regexp.MustCompile(`(prof_\d_time)=\d+\.\d{3}`), "$1=SECONDS"},
 	{regexp.MustCompile(`^uptime \d+`), "uptime SECONDS"},
 	{regexp.MustCompile(`^connections \d+`), "connections SOME"},
@@ -149,7 +151,24 @@ func (s *session) act(words []string) string {
 	case "class": // <fid> <classid>
 		err = s.store.SetClass(ctx, mogile.FID(s.num(words[1])), mogile.ClassID(s.num(words[2])))
 	case "setting": // <field> <value>
-		err = s.store.SetSetting(ctx, words[1], words[2])
+		err = s.store.SetSetting(ctx, words[1], strings.Join(words[2:], " "))
+	case "unset": // <field>
+		err = s.store.UnsetSetting(ctx, words[1])
+	case "reload": // what the next poll does
+		err = s.live.Reload(ctx)
+	case "event": // <code> <fid> <dev>
+		err = s.store.LogFsck(ctx, store.FsckEvent{
+			Code: words[1], FID: mogile.FID(s.num(words[2])), Dev: mogile.DevID(s.num(words[3])),
+		})
+	case "work": // <kind> <fid> <dev> [<arg>]
+		err = s.store.EnqueueWork(ctx, store.WorkRow{
+			Kind: store.WorkKind(s.num(words[1])), FID: mogile.FID(s.num(words[2])), Dev: mogile.DevID(s.num(words[3])),
+			Arg: strings.Join(words[4:], ""),
+		})
+	case "park": // <fid>
+		err = s.store.Park(ctx, store.ReplicateQueue, mogile.FID(s.num(words[1])), 3)
+	case "refuse": // <why>
+		s.jobs.refuse(strings.Join(words[1:], " "))
 	case "jobs": // <name>=<count>/<desired> ...
 		s.setJobs(words[1:])
 	case "looked": // yes|no

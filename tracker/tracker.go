@@ -46,10 +46,13 @@ type Config struct {
 	// means 100, less than 0 that none need be.
 	MinFreeMB int64
 	// ConnTimeout bounds connecting to storage nodes, NodeTimeout each wait for their
-	// answers; 0 means 2 s.
+	// answers, and all waiting of a get_paths; 0 means 2 s.
 	ConnTimeout, NodeTimeout time.Duration
 	// MgmtPort is the side channel's port on all storage nodes; 0 means 7501.
 	MgmtPort uint16
+	// Hostname is what the database calls this tracker when it runs a check or a
+	// rebalance. Optional; empty means what the system calls the machine, as peers do.
+	Hostname string
 	// Changed is called when what a key means, or where its copies are, has changed
 	// through this tracker. Optional; nil means nobody is told.
 	Changed func(domain mogile.DomainName, key mogile.Key)
@@ -141,6 +144,7 @@ func New(config Config) (*Tracker, error) {
 	t.commands = command.New(command.Config{
 		Store: config.Store, Topology: live, Nodes: t.nodes, Jobs: t.jobs,
 		Changed: config.Changed, ValidPolicy: validPolicy, Logger: config.Logger,
+		Hostname: config.Hostname, NodeTimeout: config.NodeTimeout,
 	})
 	t.lines = newLineServer(lineConfig{
 		commands: t.commands, staff: t.jobs, watchers: watchers, access: config.Access,

@@ -49,10 +49,16 @@ var table = map[string]row{
 	"tracker/node":      {ours: []string{"mogile"}, libs: []string{zapLib, syncLib}},
 	"tracker/command": {
 		ours: []string{
-			"mogile", "tracker/protocol", "tracker/store", "tracker/topology", "tracker/fsck", "tracker/rebalance",
+			"mogile", "tracker/protocol", "tracker/store", "tracker/topology", "tracker/upkeep",
 		},
 		libs:  []string{zapLib, syncLib},
 		tests: []string{"tracker/store/sqlstore", "tests/database"},
+	},
+	"tracker/upkeep": {
+		ours: []string{
+			"mogile", "tracker/protocol", "tracker/store", "tracker/topology", "tracker/fsck", "tracker/rebalance",
+		},
+		tests: []string{"tracker/store/sqlstore"},
 	},
 	"tracker/topology": {
 		ours:  []string{"mogile", "tracker/store"},

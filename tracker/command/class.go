@@ -7,7 +7,6 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
-	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
 // maxMinDevCount is what the column class.mindevcount holds.
@@ -77,11 +76,11 @@ func (c *Commands) createClass(ctx context.Context, in *call) error {
 	if err != nil {
 		return err
 	}
-	dom, err := c.freshDomain(ctx, a.domain)
+	dm, err := c.domainNamed(ctx, a.domain)
 	if err != nil {
 		return err
 	}
-	cls := mogile.Class{Domain: dom.ID, Name: a.class}
+	cls := mogile.Class{Domain: dm, Name: a.class}
 	a.apply(&cls)
 	if _, err := c.store.CreateClass(ctx, cls); err != nil {
 		return onClass.fail("create class", err)
@@ -96,26 +95,36 @@ func (c *Commands) updateClass(ctx context.Context, in *call) error {
 	if err != nil {
 		return err
 	}
-	dom, err := c.freshDomain(ctx, a.domain)
+	dm, err := c.domainNamed(ctx, a.domain)
 	if err != nil {
 		return err
 	}
-	cls, ok := dom.Class(a.class)
-	if !ok {
-		return protocol.Fail(protocol.ClassNotFound)
-	}
-	a.apply(&cls)
-	err = c.store.UpdateClass(ctx, cls)
-	if errors.Is(err, store.ErrNotFound) && cls.Name == mogile.DefaultClass {
-		// The default class has no row until somebody changes it.
-		_, err = c.store.CreateClass(ctx, cls)
-	}
-	if err != nil {
+	if err := c.storeClass(ctx, dm, a); err != nil {
 		return onClass.fail("update class", err)
 	}
 	c.settle(ctx)
 	a.answer(in)
 	return nil
+}
+
+// storeClass updates a class. Where the database takes another spelling for its name, it
+// is spelt so from then on, but for the default class, which everybody knows by its name.
+func (c *Commands) storeClass(ctx context.Context, dm mogile.DomainID, a classArgs) error {
+	cls, err := c.store.ClassByName(ctx, dm, a.class)
+	switch {
+	case errors.Is(err, store.ErrNotFound) && a.class == mogile.DefaultClass:
+		// The default class has no row until somebody changes it.
+		cls = mogile.Class{Domain: dm, Name: a.class}
+		a.apply(&cls)
+		_, err = c.store.CreateClass(ctx, cls)
+		return err
+	case err != nil:
+		return err
+	case cls.ID != 0:
+		cls.Name = a.class
+	}
+	a.apply(&cls)
+	return c.store.UpdateClass(ctx, cls)
 }
 
 func (c *Commands) deleteClass(ctx context.Context, in *call) error {
@@ -126,31 +135,32 @@ func (c *Commands) deleteClass(ctx context.Context, in *call) error {
 	case name == mogile.DefaultClass:
 		return protocol.Fail(protocol.NoDelDefaultClass)
 	}
-	dom, err := c.freshDomain(ctx, in.domain())
+	dm, err := c.domainNamed(ctx, in.domain())
 	if err != nil {
 		return err
 	}
-	cls, ok := dom.Class(name)
-	if !ok {
-		return protocol.Fail(protocol.ClassNotFound)
+	cls, err := c.store.ClassByName(ctx, dm, name)
+	if err == nil && cls.ID == 0 { // in another spelling
+		return protocol.Fail(protocol.NoDelDefaultClass)
 	}
-	if err := c.store.DeleteClass(ctx, dom.ID, cls.ID); err != nil {
+	if err == nil {
+		err = c.store.DeleteClass(ctx, dm, cls.ID)
+	}
+	if err != nil {
 		return onClass.fail("delete class", err)
 	}
 	c.settle(ctx)
-	in.out.Add("domain", string(dom.Name))
+	in.out.Add("domain", in.Arg("domain"))
 	in.out.Add("class", string(name))
 	return nil
 }
 
-func (c *Commands) freshDomain(ctx context.Context, name mogile.DomainName) (topology.Domain, error) {
-	snap, err := c.fresh(ctx)
+// domainNamed asks the database, which may take A for a, as commands that change the
+// cluster do.
+func (c *Commands) domainNamed(ctx context.Context, name mogile.DomainName) (mogile.DomainID, error) {
+	dm, err := c.store.DomainByName(ctx, name)
 	if err != nil {
-		return topology.Domain{}, err
+		return 0, onDomain.fail("look up domain", err)
 	}
-	dom, ok := snap.Domain(name)
-	if !ok {
-		return topology.Domain{}, protocol.Fail(protocol.DomainNotFound)
-	}
-	return dom, nil
+	return dm, nil
 }

@@ -85,31 +85,11 @@ func (c *Commands) Close(ctx context.Context, a CloseArgs) error {
 	if cls, _ := snap.ClassOf(store.File{Domain: up.Domain, Class: up.Class}); a.Checksum.Type != cls.Hash {
 		a.Checksum = mogile.Checksum{}
 	}
-	class, err := c.classIn(ctx, dom, up.Class)
-	if err != nil {
-		return err
-	}
+	// The class may have been deleted since Open, or be that of another domain; the store
+	// then takes the default class. (The peer stores it so, and never replicates it.)
 	return c.publish(ctx, a, store.Closing{
-		FID: a.FID, Dev: a.Dev, Domain: dom.ID, Key: a.Key, Class: class, Length: length, Checksum: a.Checksum,
+		FID: a.FID, Dev: a.Dev, Domain: dom.ID, Key: a.Key, Class: up.Class, Length: length, Checksum: a.Checksum,
 	})
-}
-
-// classIn is the class of that number if the domain has it, else the default class. An
-// upload's class may have been deleted since Open, or be that of another domain; a file
-// without a class would never be replicated. (The peer stores it so.)
-func (c *Commands) classIn(ctx context.Context, dom topology.Domain, id mogile.ClassID) (mogile.ClassID, error) {
-	if _, ok := dom.ClassByID(id); ok {
-		return id, nil
-	}
-	snap, err := c.fresh(ctx) // another tracker may have just created it
-	if err != nil {
-		return 0, err
-	}
-	dom, _ = snap.DomainByID(dom.ID)
-	if _, ok := dom.ClassByID(id); ok {
-		return id, nil
-	}
-	return 0, nil
 }
 
 // publish makes the file visible, and tells whom it concerns.

@@ -29,6 +29,9 @@ type fakes struct {
 	absent int // how many more times Size finds nothing
 	ready  error
 
+	refusal string // of Copy
+	copyErr error
+
 	refreshing func() // optional; called before a refresh
 }
 
@@ -73,7 +76,12 @@ func (f *fakes) Digest(context.Context, string, mogile.HashType) (mogile.Checksu
 	return mogile.Checksum{}, errors.New("node is gone")
 }
 
-func (f *fakes) Wake(q store.QueueName)      { f.say("wake %s", q) }
+func (f *fakes) Wake(q store.QueueName) { f.say("wake %s", q) }
+func (f *fakes) Copy(_ context.Context, fid mogile.FID, from, to mogile.DevID) (string, error) {
+	f.say("copy %d from %d to %d", fid, from, to)
+	return f.refusal, f.copyErr
+}
+
 func (f *fakes) Ready(context.Context) error { return f.ready }
 
 func (f *fakes) Refresh(ctx context.Context) error {

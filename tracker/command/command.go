@@ -1,12 +1,14 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+	"github.com/mogilefs/caddy-mogilefs/tracker/upkeep"
 )
 
 // Store is the roles of the store that commands use.
@@ -22,8 +25,9 @@ type Store interface {
 	store.Copies
 	store.Uploads
 	store.Queue
+	store.Work
 	store.Topology
-	store.Settings
+	upkeep.Store
 }
 
 // Nodes is what commands have to say to storage nodes.
@@ -41,8 +45,7 @@ type Nodes interface {
 
 // Jobs is the tracker's background work.
 type Jobs interface {
-	// Wake says that a queue has got work.
-	Wake(q store.QueueName)
+	upkeep.Jobs
 	// Refresh reads the topology, looks at all devices, and then returns.
 	Refresh(ctx context.Context) error
 	// Ready returns at once when the devices have been looked at since the start,
@@ -62,6 +65,11 @@ type Config struct {
 	// ValidPolicy says what is wrong with a replication policy. nil: every policy
 	// is, but none at all.
 	ValidPolicy func(policy string) error
+	// Hostname is what the settings fsck_host and rebal_host call this tracker; empty
+	// means what the system calls the machine.
+	Hostname string
+	// NodeTimeout bounds how long get_paths waits for nodes in all; 0 means 2 s.
+	NodeTimeout time.Duration
 	// Rand returns numbers in [0,1); nil means math/rand/v2.
 	Rand   func() float64
 	Logger *zap.Logger
@@ -73,11 +81,16 @@ type Commands struct {
 	topology    *topology.Live
 	nodes       Nodes
 	jobs        Jobs
+	upkeep      *upkeep.Upkeep
 	changed     func(domain mogile.DomainName, key mogile.Key)
 	validPolicy func(policy string) error
+	nodeTimeout time.Duration
 	rand        func() float64
 	log         *zap.Logger
 }
+
+// defaultNodeTimeout is node_timeout of docs/spec/storage-node.md §6.
+const defaultNodeTimeout = 2 * time.Second
 
 // New allocates Commands.
 func New(config Config) *Commands {
@@ -88,8 +101,12 @@ func New(config Config) *Commands {
 		jobs:        config.Jobs,
 		changed:     config.Changed,
 		validPolicy: config.ValidPolicy,
+		nodeTimeout: cmp.Or(config.NodeTimeout, defaultNodeTimeout),
 		rand:        config.Rand,
 		log:         config.Logger,
+		upkeep: upkeep.New(upkeep.Config{
+			Store: config.Store, Topology: config.Topology, Jobs: config.Jobs, Hostname: config.Hostname,
+		}),
 	}
 	if c.changed == nil {
 		c.changed = func(mogile.DomainName, mogile.Key) {}
@@ -121,6 +138,7 @@ var table = map[string]handler{
 	"delete":       (*Commands).deleteKey,
 	"rename":       (*Commands).rename,
 	"updateclass":  (*Commands).updateFileClass,
+	"edit_file":    (*Commands).editFile,
 
 	"get_domains":   (*Commands).getDomains,
 	"create_domain": (*Commands).createDomain,
@@ -139,9 +157,27 @@ var table = map[string]handler{
 
 	"clear_cache":        (*Commands).refresh,
 	"do_monitor_round":   (*Commands).refresh,
-	"server_setting":     (*Commands).serverSetting,
-	"server_settings":    (*Commands).serverSettings,
-	"set_server_setting": (*Commands).setServerSetting,
+	"server_setting":     (*Commands).keepUp,
+	"server_settings":    (*Commands).keepUp,
+	"set_server_setting": (*Commands).keepUp,
+
+	"fsck_start":           (*Commands).keepUp,
+	"fsck_stop":            (*Commands).keepUp,
+	"fsck_reset":           (*Commands).keepUp,
+	"fsck_status":          (*Commands).keepUp,
+	"fsck_getlog":          (*Commands).keepUp,
+	"fsck_clearlog":        (*Commands).keepUp,
+	"rebalance_set_policy": (*Commands).keepUp,
+	"rebalance_test":       (*Commands).keepUp,
+	"rebalance_start":      (*Commands).keepUp,
+	"rebalance_status":     (*Commands).keepUp,
+	"rebalance_stop":       (*Commands).keepUp,
+	"rebalance_reset":      (*Commands).keepUp,
+
+	"replicate_now": (*Commands).keepUp,
+	"httpcopy":      (*Commands).keepUp,
+	"sleep":         (*Commands).sleep,
+	"test":          (*Commands).test,
 }
 
 // call is one request being answered.
@@ -149,6 +185,11 @@ type call struct {
 	protocol.Request
 	zone topology.Zone
 	out  protocol.Pairs
+}
+
+// keepUp carries out what operators keep the installation in order with.
+func (c *Commands) keepUp(ctx context.Context, in *call) error {
+	return c.upkeep.Run(ctx, in.Request, &in.out)
 }
 
 func (in *call) domain() mogile.DomainName { return mogile.DomainName(in.Arg("domain")) }

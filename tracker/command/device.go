@@ -2,11 +2,14 @@ package command
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
@@ -70,11 +73,7 @@ func (c *Commands) createDevice(ctx context.Context, in *call) error {
 	if d.ID, err = mogile.ParseDevID(in.Arg("devid")); err != nil {
 		return protocol.Fail(protocol.InvalidDevID)
 	}
-	snap, err := c.fresh(ctx)
-	if err != nil {
-		return err
-	}
-	if d.Host, err = hostOfNewDevice(snap, in); err != nil {
+	if d.Host, err = c.hostOfNewDevice(ctx, in); err != nil {
 		return err
 	}
 	if err := c.store.CreateDevice(ctx, d); err != nil {
@@ -84,9 +83,14 @@ func (c *Commands) createDevice(ctx context.Context, in *call) error {
 	return nil
 }
 
-func hostOfNewDevice(snap *topology.Snapshot, in *call) (mogile.HostID, error) {
-	if id, err := strconv.ParseUint(in.Arg("hostid"), 10, 32); err == nil {
-		if _, ok := snap.Host(mogile.HostID(id)); !ok {
+func (c *Commands) hostOfNewDevice(ctx context.Context, in *call) (mogile.HostID, error) {
+	if digits := in.Arg("hostid"); digits != "" && strings.Trim(digits, "0123456789") == "" {
+		snap, err := c.fresh(ctx)
+		if err != nil {
+			return 0, err
+		}
+		id, err := strconv.ParseUint(digits, 10, 32)
+		if _, ok := snap.Host(mogile.HostID(id)); err != nil || !ok {
 			return 0, protocol.Fail(protocol.UnknownHostID)
 		}
 		return mogile.HostID(id), nil
@@ -95,11 +99,11 @@ func hostOfNewDevice(snap *topology.Snapshot, in *call) (mogile.HostID, error) {
 	if !given {
 		return 0, protocol.Failf(protocol.BadArgs, "No hostid/hostname parameter")
 	}
-	h, ok := snap.HostByName(mogile.HostName(name))
-	if !ok {
+	h, err := c.store.HostByName(ctx, mogile.HostName(name))
+	if errors.Is(err, store.ErrNotFound) {
 		return 0, protocol.Fail(protocol.UnknownHost)
 	}
-	return h.ID, nil
+	return h.ID, err
 }
 
 func (c *Commands) setState(ctx context.Context, in *call) error {

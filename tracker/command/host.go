@@ -1,11 +1,14 @@
 package command
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
 func (c *Commands) getHosts(_ context.Context, in *call) error {
@@ -46,18 +49,19 @@ func (c *Commands) createHost(ctx context.Context, in *call) error {
 	if err := isName(string(name), maxHostName); err != nil {
 		return err
 	}
-	snap, err := c.fresh(ctx)
-	if err != nil {
+	if err := c.isFreeHost(ctx, name); err != nil {
 		return err
-	}
-	if _, taken := snap.HostByName(name); taken {
-		return protocol.Fail(protocol.HostExists)
 	}
 	h := mogile.Host{Name: name, State: mogile.HostDown}
 	if err := in.applyTo(&h); err != nil {
 		return err
 	}
-	if h.ID, err = c.store.CreateHost(ctx, h); err != nil {
+	var err error
+	h.ID, err = c.store.CreateHost(ctx, h)
+	if errors.Is(err, store.ErrDup) { // the name since a moment ago, or an address
+		err = cmp.Or(c.isFreeHost(ctx, name), err)
+	}
+	if err != nil {
 		return onHost.fail("create host", err)
 	}
 	c.settle(ctx)
@@ -65,18 +69,26 @@ func (c *Commands) createHost(ctx context.Context, in *call) error {
 	return nil
 }
 
+// isFreeHost refuses a name that a host has.
+func (c *Commands) isFreeHost(ctx context.Context, name mogile.HostName) error {
+	_, err := c.store.HostByName(ctx, name)
+	switch {
+	case err == nil:
+		return protocol.Fail(protocol.HostExists)
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	}
+	return onHost.fail("look up host", err)
+}
+
 // updateHost changes what it is given and leaves the rest.
 func (c *Commands) updateHost(ctx context.Context, in *call) error {
 	if !in.truthy("host") {
 		return protocol.Fail(protocol.NoHost)
 	}
-	snap, err := c.fresh(ctx)
+	h, err := c.store.HostByName(ctx, mogile.HostName(in.Arg("host")))
 	if err != nil {
-		return err
-	}
-	h, ok := snap.HostByName(mogile.HostName(in.Arg("host")))
-	if !ok {
-		return protocol.Fail(protocol.HostNotFound)
+		return onHost.fail("look up host", err)
 	}
 	if err := in.applyTo(&h); err != nil {
 		return err
@@ -160,13 +172,12 @@ func parsePort(s string, port *uint16) error {
 }
 
 func (c *Commands) deleteHost(ctx context.Context, in *call) error {
-	snap, err := c.fresh(ctx)
-	if err != nil {
-		return err
-	}
-	h, ok := snap.HostByName(mogile.HostName(in.Arg("host")))
-	if !ok {
+	h, err := c.store.HostByName(ctx, mogile.HostName(in.Arg("host")))
+	if errors.Is(err, store.ErrNotFound) {
 		return protocol.Fail(protocol.UnknownHost)
+	}
+	if err != nil {
+		return onHost.fail("look up host", err)
 	}
 	if err := c.store.DeleteHost(ctx, h.ID); err != nil {
 		return onHost.fail("delete host", err)

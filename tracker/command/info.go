@@ -56,7 +56,7 @@ func (c *Commands) fileDebug(ctx context.Context, in *call) error {
 		return err
 	}
 	for _, show := range []func(context.Context, *topology.Snapshot, mogile.FID, *call) error{
-		c.debugFile, c.debugUpload, c.debugReplication, c.debugDeletion, c.debugCopies, c.debugChecksum,
+		c.debugFile, c.debugUpload, c.debugReplication, c.debugDeletion, c.debugWork, c.debugCopies, c.debugChecksum,
 	} {
 		if err := show(ctx, snap, fid, in); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return onFile.fail("look up fid "+fid.String(), err)
@@ -111,12 +111,8 @@ func (c *Commands) debugReplication(ctx context.Context, _ *topology.Snapshot, f
 	if err != nil {
 		return err
 	}
-	from := ""
-	if row.From != 0 {
-		from = row.From.String()
-	}
 	showQueued("replqueue_", row, in)
-	in.out.Add("replqueue_fromdevid", from)
+	in.out.Add("replqueue_fromdevid", devOrNone(row.From))
 	in.out.AddInt("replqueue_flags", int64(row.Flags))
 	return nil
 }
@@ -128,6 +124,33 @@ func (c *Commands) debugDeletion(ctx context.Context, _ *topology.Snapshot, fid 
 	}
 	showQueued("delqueue_", row, in)
 	return nil
+}
+
+// workPrefix is how the rows of each kind of work are shown.
+var workPrefix = map[store.WorkKind]string{store.FsckWork: "fsckqueue_", store.RebalanceWork: "rebqueue_"}
+
+func (c *Commands) debugWork(ctx context.Context, _ *topology.Snapshot, fid mogile.FID, in *call) error {
+	rows, err := c.store.WorkRows(ctx, fid)
+	for _, row := range rows {
+		prefix, known := workPrefix[row.Kind]
+		if !known {
+			continue
+		}
+		showQueued(prefix, store.QueueRow{FID: row.FID, NextTry: row.NextTry, FailCount: row.FailCount}, in)
+		in.out.Add(prefix+"devid", devOrNone(row.Dev))
+		in.out.AddInt(prefix+"type", int64(row.Kind))
+		in.out.AddInt(prefix+"flags", int64(row.Flags))
+		in.out.Add(prefix+"arg", row.Arg)
+	}
+	return err
+}
+
+// devOrNone is empty for a device that there is none.
+func devOrNone(dev mogile.DevID) string {
+	if dev == 0 {
+		return ""
+	}
+	return dev.String()
 }
 
 func showQueued(prefix string, row store.QueueRow, in *call) {

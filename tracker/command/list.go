@@ -18,19 +18,20 @@ const (
 )
 
 func (c *Commands) listKeys(ctx context.Context, in *call) error {
-	dom, err := findDomain(c.topology.Snapshot(), in.domain())
+	snap := c.topology.Snapshot()
+	dom, err := findDomain(snap, in.domain())
 	if err != nil {
 		return err
 	}
-	prefix, after := in.Arg("prefix"), in.Arg("after")
-	if protocol.Truthy(after) && !beginsWith(after, prefix) {
+	l := listing{prefix: in.Arg("prefix"), exact: protocol.Truthy(snap.Setting("case_sensitive_list_keys"))}
+	after := in.Arg("after")
+	if protocol.Truthy(after) && !l.has(after) {
 		return protocol.Fail(protocol.AfterMismatch)
 	}
-	limit, err := keyLimit(in.Arg("limit"))
-	if err != nil {
+	if l.limit, err = keyLimit(in.Arg("limit")); err != nil {
 		return err
 	}
-	keys, err := c.store.Keys(ctx, dom.ID, mogile.Key(prefix), mogile.Key(after), limit)
+	keys, err := c.keys(ctx, dom.ID, l, mogile.Key(after))
 	if err != nil {
 		return onFile.fail("list keys", err)
 	}
@@ -47,11 +48,41 @@ func (c *Commands) listKeys(ctx context.Context, in *call) error {
 	return nil
 }
 
-// beginsWith is a literal test. It does not tell letters of either case apart,
-// since there are databases that don't, and a listing must be able to go on after
-// any key it has given.
-func beginsWith(key, prefix string) bool {
-	return len(key) >= len(prefix) && strings.EqualFold(key[:len(prefix)], prefix)
+// listing is which keys are wanted, and how many at most.
+type listing struct {
+	prefix string
+	// exact tells letters of either case apart, also where the database does not.
+	exact bool
+	limit int
+}
+
+// has is a literal test. Unless it is to be exact, it does not tell letters of either
+// case apart, since there are databases that don't, and a listing must be able to go on
+// after any key it has given.
+func (l listing) has(key string) bool {
+	if l.exact {
+		return strings.HasPrefix(key, l.prefix)
+	}
+	return len(key) >= len(l.prefix) && strings.EqualFold(key[:len(l.prefix)], l.prefix)
+}
+
+// keys asks the database for more when it gave keys that only it takes for wanted.
+func (c *Commands) keys(ctx context.Context, dm mogile.DomainID, l listing, after mogile.Key) (wanted []mogile.Key, err error) {
+	for {
+		page, err := c.store.Keys(ctx, dm, mogile.Key(l.prefix), after, l.limit)
+		if err != nil || !l.exact {
+			return page, err
+		}
+		for _, key := range page {
+			if len(wanted) < l.limit && l.has(string(key)) {
+				wanted = append(wanted, key)
+			}
+		}
+		if len(page) == 0 || len(page) < l.limit || len(wanted) == l.limit {
+			return wanted, nil
+		}
+		after = page[len(page)-1]
+	}
 }
 
 // keyLimit reads a limit as a database would that is handed it unchecked: what is

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -19,12 +20,17 @@ func (c *Commands) getPaths(ctx context.Context, in *call) error {
 	}
 	w := walk{fid: f.FID, zone: in.zone, most: int(min(max(in.num("pathcount"), minPathCount), math.MaxInt32))}
 	if !in.truthy("noverify") {
-		w.intact = func(url string) bool {
-			n, found, err := c.nodes.Size(ctx, url)
-			return err == nil && found && n == f.Length
+		w.verify = func(devs []topology.Device) []topology.Device {
+			return c.verified(ctx, devs, func(ctx context.Context, d topology.Device) bool {
+				n, found, err := c.nodes.Size(ctx, d.ReadURL(f.FID, in.zone))
+				return err == nil && found && n == f.Length
+			})
 		}
 	}
 	copies := w.copies(topology.ForReading(f.known(snap), c.rand))
+	if ctx.Err() != nil {
+		return fmt.Errorf("verify paths: %w", context.Cause(ctx))
+	}
 	in.out.AddInt("paths", int64(len(copies)))
 	for i, at := range copies {
 		in.out.Add(numbered("path", i), at.URL)
@@ -38,34 +44,40 @@ type walk struct {
 	zone topology.Zone
 	// most is how many copies are wanted.
 	most int
-	// intact, or nil, is asked whether a copy is all there, until one is listed.
-	intact func(url string) bool
+	// verify, or nil, leaves out devices that don't have the file.
+	verify func([]topology.Device) []topology.Device
 }
 
 // copies keeps the order of devs, but puts copies on draining devices last. When
 // nothing is readable, it is one copy that is not: the device may be better than
 // what is known of it.
 func (w walk) copies(devs []topology.Device) []mogile.Copy {
-	copies := make([]mogile.Copy, 0, min(len(devs), w.most))
-	var draining []mogile.Copy
+	readable := make([]topology.Device, 0, len(devs))
 	var fallback mogile.Copy
 	for _, d := range devs {
-		at := mogile.Copy{Dev: d.ID, URL: d.ReadURL(w.fid, w.zone)}
-		switch {
-		case !d.Readable():
-			fallback = at
-		case w.intact != nil && len(copies) == 0 && !w.intact(at.URL):
-		case d.State.Draining():
-			draining = append(draining, at)
-		default:
-			if copies = append(copies, at); len(copies) == w.most {
-				return copies
+		if d.Readable() {
+			readable = append(readable, d)
+		} else {
+			fallback = w.at(d)
+		}
+	}
+	if w.verify != nil {
+		readable = w.verify(readable)
+	}
+	copies := make([]mogile.Copy, 0, min(len(devs), w.most))
+	for _, draining := range []bool{false, true} {
+		for _, d := range readable {
+			if d.State.Draining() == draining && len(copies) < w.most {
+				copies = append(copies, w.at(d))
 			}
 		}
 	}
-	copies = append(copies, draining[:min(len(draining), w.most-len(copies))]...)
 	if len(copies) == 0 && fallback.Dev != 0 {
 		copies = append(copies, fallback)
 	}
 	return copies
+}
+
+func (w walk) at(d topology.Device) mogile.Copy {
+	return mogile.Copy{Dev: d.ID, URL: d.ReadURL(w.fid, w.zone)}
 }

@@ -9,15 +9,22 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 )
 
-func (c *cluster) run(line string) string {
+func (c *cluster) run(line string) string { return c.runIn(c.t.Context(), line) }
+
+func (c *cluster) runIn(ctx context.Context, line string) string {
 	req := protocol.Parse([]byte(line))
-	resp := c.Run(c.t.Context(), req, netip.Addr{})
+	resp := c.Run(ctx, req, netip.Addr{})
 	return strings.TrimSuffix(string(resp.Append(nil, req)), "\r\n")
 }
 
 func (c *cluster) runs(line, want string) {
 	c.t.Helper()
-	if got := c.run(line); got != want {
+	c.runsIn(c.t.Context(), line, want)
+}
+
+func (c *cluster) runsIn(ctx context.Context, line, want string) {
+	c.t.Helper()
+	if got := c.runIn(ctx, line); got != want {
 		c.t.Errorf("%q: got %q; want %q", line, got, want)
 	}
 }
@@ -50,6 +57,8 @@ func TestInternalErrorsAreLoggedOnceAndNotTold(t *testing.T) {
 		"create_host host=h&ip=10.0.0.9&port=1", "update_host host=host1", "delete_host host=host1",
 		"create_device devid=9&hostid=1", "set_state host=host1&device=1&state=down", "set_weight host=host1&device=1&weight=1",
 		"server_setting key=x", "server_settings", "set_server_setting key=slave_x&value=1", "clear_cache",
+		"fsck_stop", "fsck_status", "fsck_getlog", "fsck_clearlog", "rebalance_set_policy", "rebalance_test", "rebalance_start",
+		"rebalance_status", "rebalance_stop", "rebalance_reset", "replicate_now", "edit_file domain=images&key=k",
 	} {
 		before := c.logs.Len()
 		c.runs(line, "ERR failure Operation+failed")

@@ -94,9 +94,10 @@ type Config struct {
 
 // Jobs owns the monitor and the workers of the queues.
 type Jobs struct {
-	monitor *monitor
-	crews   map[Name]*crew
-	sweep   *sweeper
+	monitor    *monitor
+	replicator *replicator
+	crews      map[Name]*crew
+	sweep      *sweeper
 
 	ctx    context.Context // over when Close begins
 	cancel context.CancelCauseFunc
@@ -119,10 +120,10 @@ func New(config Config) *Jobs {
 	if config.Rand == nil {
 		config.Rand = rand.Float64
 	}
-	j := &Jobs{monitor: newMonitor(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
+	j := &Jobs{monitor: newMonitor(config), replicator: newReplicator(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	j.crews = map[Name]*crew{
-		Replicate: newCrew(config, Replicate, store.ReplicateQueue, newReplicator(config).do),
+		Replicate: newCrew(config, Replicate, store.ReplicateQueue, j.replicator.do),
 		Delete:    newCrew(config, Delete, store.DeleteQueue, newRemover(config).do),
 	}
 	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}

@@ -53,11 +53,14 @@ func (l Limit) None() bool { return l.By == "" || l.By == ByNothing }
 func Parse(text string) (Policy, error) {
 	var p Policy
 	for _, word := range words(text) {
-		name, value, _ := strings.Cut(word, "=")
+		name, value, given := strings.Cut(word, "=")
 		read, known := settings[name]
-		if !known {
+		switch {
+		case !known:
 			//lint:ignore ST1005 the peer's words, which operators may look for
 			return Policy{}, fmt.Errorf("Invalid setting %s", name)
+		case !given: // cut off on its way, as a = is that was not escaped
+			return Policy{}, fmt.Errorf("%s has no value", name)
 		}
 		if err := read(&p, value); err != nil {
 			return Policy{}, fmt.Errorf("%s=%s: %w", name, value, err)

@@ -1,10 +1,12 @@
-package command
+package upkeep
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
@@ -12,26 +14,26 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
-func (c *Commands) serverSetting(ctx context.Context, in *call) error {
+func (u *Upkeep) serverSetting(ctx context.Context, in call) error {
 	if !in.truthy("key") {
 		return protocol.Fail(protocol.BadParams)
 	}
-	value, err := c.store.Setting(ctx, in.Arg("key"))
+	value, err := u.store.Setting(ctx, in.Arg("key"))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return onAnything.fail("read setting", err)
+		return fmt.Errorf("read setting: %w", err)
 	}
 	in.out.Add("key", in.Arg("key"))
 	in.out.Add("value", value)
 	return nil
 }
 
-func (c *Commands) serverSettings(ctx context.Context, in *call) error {
-	rows, err := c.store.LoadTopology(ctx)
+func (u *Upkeep) serverSettings(ctx context.Context, in call) error {
+	settings, err := u.store.AllSettings(ctx)
 	if err != nil {
-		return onAnything.fail("read settings", err)
+		return fmt.Errorf("read settings: %w", err)
 	}
 	var shown []string
-	for _, field := range slices.Sorted(maps.Keys(rows.Settings)) {
+	for _, field := range slices.Sorted(maps.Keys(settings)) {
 		if !strings.HasPrefix(field, "fsck_") || field == "fsck_checksum" {
 			shown = append(shown, field)
 		}
@@ -42,7 +44,7 @@ func (c *Commands) serverSettings(ctx context.Context, in *call) error {
 	in.out.AddInt("key_count", int64(len(shown)))
 	for i, field := range shown {
 		in.out.Add(numbered("key_", i), field)
-		in.out.Add(numbered("value_", i), rows.Settings[field])
+		in.out.Add(numbered("value_", i), settings[field])
 	}
 	return nil
 }
@@ -54,7 +56,7 @@ const (
 	slaveVersion = "slave_version"
 )
 
-func (c *Commands) setServerSetting(ctx context.Context, in *call) error {
+func (u *Upkeep) setServerSetting(ctx context.Context, in call) error {
 	field := in.Arg("key")
 	if !protocol.Truthy(field) {
 		return protocol.Fail(protocol.BadParams)
@@ -64,29 +66,25 @@ func (c *Commands) setServerSetting(ctx context.Context, in *call) error {
 		return protocol.Fail(protocol.NotWritable)
 	}
 	value, err := clean(in.Arg("value"))
-	switch {
-	case errors.Is(err, errUnset):
-		err = c.store.UnsetSetting(ctx, field)
-	case err != nil:
-		return err
-	default:
-		err = c.store.SetSetting(ctx, field, value)
-	}
-	if err == nil && strings.HasPrefix(field, slavePrefix) {
-		err = c.countSlaveChange(ctx)
-	}
-	if err != nil {
-		return onAnything.fail("write setting", err)
-	}
-	return nil
-}
-
-func (c *Commands) countSlaveChange(ctx context.Context) error {
-	version, err := c.store.Setting(ctx, slaveVersion)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err != nil && !errors.Is(err, errUnset) {
 		return err
 	}
-	return c.store.SetSetting(ctx, slaveVersion, itoa(protocol.Num(version)+1))
+	unset := errors.Is(err, errUnset)
+	return u.change(ctx, func(now map[string]string) (store.SettingChanges, error) {
+		changes := store.SettingChanges{Set: map[string]string{field: value}}
+		if unset {
+			changes = store.SettingChanges{Set: map[string]string{}, Unset: []string{field}}
+		}
+		if strings.HasPrefix(field, slavePrefix) {
+			version := now[slaveVersion]
+			if field == slaveVersion {
+				version = value
+			}
+			changes.Set[slaveVersion] = strconv.FormatInt(protocol.Num(version)+1, 10)
+			changes.Unset = slices.DeleteFunc(changes.Unset, func(field string) bool { return field == slaveVersion })
+		}
+		return changes, nil
+	})
 }
 
 // errUnset: the value means that the setting is removed.
