@@ -9,7 +9,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -33,14 +32,21 @@ const giveUpWithin = 30 * time.Second
 // cluster is two nodes with one database.
 type cluster struct {
 	a, b     *database.Server
+	dsn      string // on a
 	onA, onB *sql.DB
+}
+
+func startCluster(t *testing.T) cluster {
+	t.Helper()
+	a, b := database.OwnGalera(t)
+	c := cluster{a: a, b: b, dsn: a.MustCreate(t, "")}
+	c.onA, c.onB = open(t, c.dsn), open(t, c.dsnB())
+	return c
 }
 
 // The tests share a cluster, as its start takes seconds. Each leaves it whole.
 func TestACluster(t *testing.T) {
-	a, b := database.OwnGalera(t)
-	dsn := a.MustCreate(t, "")
-	c := cluster{a: a, b: b, onA: open(t, dsn), onB: open(t, strings.Replace(dsn, a.Addr(), b.Addr(), 1))}
+	c := startCluster(t)
 	exec(t, c.onA, "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL)")
 	for _, test := range []struct {
 		name string
@@ -58,8 +64,8 @@ func TestACluster(t *testing.T) {
 			test.run(t, c)
 		})
 	}
-	must(t, b.Stop())
-	must(t, a.Stop())
+	must(t, c.b.Stop())
+	must(t, c.a.Stop())
 }
 
 // open opens a database for reads that wait until the node has what was committed on
