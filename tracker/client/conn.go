@@ -24,6 +24,7 @@ const (
 var (
 	errTooLong = fmt.Errorf("answer is longer than %d bytes", maxAnswer)
 	errCutOff  = errors.New("connection ended in the middle of an answer")
+	errHungUp  = errors.New("the tracker hung up without an answer: it is stopping, has too many clients, or does not allow this one")
 )
 
 // question is what is sent in one piece: one request or several, which a tracker
@@ -95,7 +96,7 @@ func (c *conn) converse(q question) ([]reply, *breakage) {
 		line, err := readAnswer(c.in)
 		if err != nil {
 			silent := len(line) == 0 && len(replies) == 0 && !isTimeout(err)
-			return nil, &breakage{err: fmt.Errorf("wait for answer: %w", err), sent: true, silent: silent}
+			return nil, &breakage{err: err, sent: true, silent: silent}
 		}
 		var r reply
 		r.values, err = protocol.ParseReply(line)
@@ -121,8 +122,11 @@ func readAnswer(in *bufio.Reader) ([]byte, error) {
 	if errors.Is(err, bufio.ErrBufferFull) {
 		line, err = readLongAnswer(in, bytes.Clone(line))
 	}
-	if err == io.EOF && len(line) > 0 {
+	switch {
+	case err == io.EOF && len(line) > 0:
 		err = errCutOff
+	case err == io.EOF:
+		err = errHungUp
 	}
 	return line, err
 }
