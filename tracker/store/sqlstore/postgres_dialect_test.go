@@ -30,7 +30,7 @@ func TestStatementsAreSaidInPostgresWords(t *testing.T) {
 	}
 }
 
-func TestAPerlDSNIsUnderstood(t *testing.T) {
+func TestAPerlDSNOfPostgresIsUnderstood(t *testing.T) {
 	for dsn, want := range map[string]string{
 		"DBI:Pg:dbname=mogilefs;host=db1;port=5433": "db1:5433/mogilefs",
 		"dbi:pg:database=mogilefs;host=db1":         "db1:5432/mogilefs",
@@ -46,8 +46,8 @@ func TestAPerlDSNIsUnderstood(t *testing.T) {
 	}
 }
 
-// FuzzPerlDSN: whatever the attributes are, the driver gets the same values.
-func FuzzPerlDSN(f *testing.F) {
+// FuzzPostgresPerlDSN: whatever the attributes are, the driver gets the same values.
+func FuzzPostgresPerlDSN(f *testing.F) {
 	f.Add("mogilefs", "db1")
 	f.Add(`a'b\c`, "x y")
 	f.Add("", "=")

@@ -9,8 +9,9 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
-// minPostgres is 9.5, the first with ON CONFLICT and SKIP LOCKED.
-const minPostgres = 90500
+// minPostgres is 9.6, the first with idle_in_transaction_session_timeout; ON CONFLICT and
+// SKIP LOCKED came before it.
+const minPostgres = 90600
 
 // minPostgresSequence is 10, the first whose sequences have a type.
 const minPostgresSequence = 100000
@@ -18,7 +19,7 @@ const minPostgresSequence = 100000
 func checkPostgresVersion(t *tx) error {
 	n, err := postgresVersion(t)
 	if err == nil && n < minPostgres {
-		err = fmt.Errorf("%w: found PostgreSQL %d.%d, want 9.5 or later", store.ErrSchema, n/10000, n/100%100)
+		err = fmt.Errorf("%w: found PostgreSQL %d.%d, want 9.6 or later", store.ErrSchema, n/10000, n/100%100)
 	}
 	return err
 }

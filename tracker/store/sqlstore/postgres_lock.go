@@ -56,7 +56,12 @@ func (db *serverDB) checkLocks(ctx context.Context) error {
 	name := "mogilefs:check:" + rand.Text()
 	for i, want := range []bool{true, false} {
 		got, err := db.d.tryLock([]*session{one, two}[i].in(ctx), name)
-		if err != nil {
+		switch code := postgresCode(err); {
+		case code == "42P05" || code == "26000":
+			// duplicate_prepared_statement, invalid_sql_statement_name: the server's
+			// connection was somebody else's a moment ago.
+			return fmt.Errorf("%w: %w", errNoLocks, err)
+		case err != nil:
 			return fmt.Errorf("try advisory locks: %w", err)
 		}
 		if got != want {
