@@ -11,7 +11,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tests/process"
@@ -94,57 +96,101 @@ func TestAFileChangedElsewhereIsFoundWhenItsCopiesAreGone(t *testing.T) {
 
 // While every tracker is down, reads of known keys go on; and when it is back, so does
 // all else.
-func TestKnownKeysAreServedWhileTheTrackerRestarts(t *testing.T) {
-	const keys, readers = 20, 8
+func TestKnownKeysAreServedWhileTheTrackerIsAway(t *testing.T) {
 	c := plain(t, options{edge: "location_cache {\n ttl 100ms\n stale 1h\n }"})
-	content := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 10_000+i) }
-	for i := range keys {
-		c.want(http.StatusCreated, http.MethodPut, fmt.Sprintf("/images/k%d", i), string(content(i)))
-		c.wantBody(fmt.Sprintf("/images/k%d", i), string(content(i)))
+	for name, away := range map[string]struct{ leave, comeBack func() }{
+		"killed":  {c.tracker.Kill, c.tracker.Restart},
+		"stopped": {c.tracker.Stop, c.tracker.Restart},
+		"frozen":  {func() { c.signal(syscall.SIGSTOP) }, func() { c.signal(syscall.SIGCONT) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := c.read(t)
+			r.awaitMore()
+			away.leave()
+			r.awaitMore()
+			c.want(http.StatusServiceUnavailable, http.MethodPut, "/images/new", "x")
+			r.awaitMore()
+			away.comeBack()
+			r.awaitMore()
+			c.awaitWriteable()
+			// The edge finds it again without being told.
+			key := "/images/after-it-was-" + name
+			process.Eventually(t, within, "upload afterwards", func() bool {
+				status, _, err := c.do(http.MethodPut, key, []byte(key))
+				return err == nil && status == http.StatusCreated
+			})
+			c.wantBody(key, key)
+			r.stop()
+		})
 	}
-	var served atomic.Int64
-	done := make(chan struct{})
-	var reading sync.WaitGroup
-	for r := range readers {
-		reading.Go(func() {
-			for n := r; ; n++ {
-				select {
-				case <-done:
+}
+
+func (c *cluster) signal(s syscall.Signal) {
+	c.t.Helper()
+	if err := syscall.Kill(c.tracker.PID(), s); err != nil {
+		c.t.Fatalf("send %v to the tracker: %v", s, err)
+	}
+}
+
+// readers read known keys all the time. None of their requests may fail.
+type readers struct {
+	t       *testing.T
+	served  atomic.Int64
+	slowest atomic.Int64 // in nanoseconds
+	end     chan struct{}
+	running sync.WaitGroup
+}
+
+const knownKeys = 20
+
+func (c *cluster) read(t *testing.T) *readers {
+	t.Helper()
+	content := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 10_000+i) }
+	path := func(i int) string { return fmt.Sprintf("/images/known%d", i) }
+	for i := range knownKeys {
+		c.want(http.StatusCreated, http.MethodPut, path(i), string(content(i)))
+		c.wantBody(path(i), string(content(i)))
+	}
+	r := &readers{t: t, end: make(chan struct{})}
+	for first := range 8 {
+		r.running.Go(func() {
+			for i := first; r.going(); i = (i + 1) % knownKeys {
+				began := time.Now()
+				status, body, err := c.do(http.MethodGet, path(i), nil)
+				if err != nil || status != http.StatusOK || !bytes.Equal(body, content(i)) {
+					t.Errorf("GET of a known key: got %d, %d bytes, %v; want it served", status, len(body), err)
 					return
-				default:
 				}
-				status, body, err := c.do(http.MethodGet, fmt.Sprintf("/images/k%d", n%keys), nil)
-				if err != nil || status != http.StatusOK || !bytes.Equal(body, content(n%keys)) {
-					t.Errorf("GET of key %d: got %d, %d bytes, %v; want it served", n%keys, status, len(body), err)
-					return
+				r.served.Add(1)
+				if took := int64(time.Since(began)); took > r.slowest.Load() {
+					r.slowest.Store(took)
 				}
-				served.Add(1)
 			}
 		})
 	}
-	more := func() {
-		from := served.Load()
-		process.Eventually(t, within, "further reads", func() bool { return served.Load() > from+10*keys })
+	return r
+}
+
+func (r *readers) going() bool {
+	select {
+	case <-r.end:
+		return false
+	default:
+		return true
 	}
-	more()
-	for round, down := range []func(){c.tracker.Kill, c.tracker.Stop} {
-		down()
-		more()
-		c.want(http.StatusServiceUnavailable, http.MethodPut, "/images/new", "x")
-		c.tracker.Restart()
-		more()
-		c.awaitWriteable()
-		// The edge finds it again without being told.
-		key := fmt.Sprintf("/images/after%d", round)
-		process.Eventually(t, within, "upload after the restart", func() bool {
-			status, _, err := c.do(http.MethodPut, key, []byte(key))
-			return err == nil && status == http.StatusCreated
-		})
-		c.wantBody(key, key)
-	}
-	close(done)
-	reading.Wait()
-	t.Logf("%d reads", served.Load())
+}
+
+// awaitMore waits until each key was read several times more.
+func (r *readers) awaitMore() {
+	r.t.Helper()
+	from := r.served.Load()
+	process.Eventually(r.t, within, "further reads", func() bool { return r.served.Load() > from+10*knownKeys })
+}
+
+func (r *readers) stop() {
+	close(r.end)
+	r.running.Wait()
+	r.t.Logf("%d reads, the slowest took %v", r.served.Load(), time.Duration(r.slowest.Load()))
 }
 
 // A node that finds no tracker tells so, and enters itself as soon as there is one;

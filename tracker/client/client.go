@@ -164,14 +164,20 @@ func inTrouble(r reply) bool {
 	return r.refused != nil && (r.refused.Code == protocol.Failure || r.refused.Code == protocol.DB)
 }
 
+// reviveWait is how long a request waits for trackers that were left aside: long for one
+// that is well again, and short for readers whom a cache can serve instead.
+const reviveWait = 250 * time.Millisecond
+
 // revive waits for the first of the trackers that were left aside to be well; nil when
-// none is. All who ask meanwhile wait for the same probes, so that an outage of all
-// trackers brings no storm upon the first that is back.
+// none is, or none in time. All who ask meanwhile wait for the same probes, so that an
+// outage of all trackers brings no storm upon the first that is back.
 func (a *asking) revive(ctx context.Context, aside []*tracker) (*tracker, error) {
 	results := make(chan probed, len(aside))
 	for _, t := range aside {
 		t.probe(results)
 	}
+	late := time.NewTimer(reviveWait)
+	defer late.Stop()
 	for range aside {
 		select {
 		case p := <-results:
@@ -182,6 +188,9 @@ func (a *asking) revive(ctx context.Context, aside []*tracker) (*tracker, error)
 				return nil, ErrClosed
 			}
 			a.failures = append(a.failures, fmt.Sprintf("%s: %v", p.tracker.addr.text, p.err))
+		case <-late.C:
+			a.failures = append(a.failures, "others do not answer either")
+			return nil, nil
 		case <-ctx.Done():
 			return nil, fmt.Errorf("wait for a tracker to be back: %w", context.Cause(ctx))
 		}

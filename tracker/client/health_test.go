@@ -226,8 +226,9 @@ func TestManyWhoAskDuringAnOutageShareTheProbes(t *testing.T) {
 		if a, b := n.dialed(first), n.dialed(second); a != 1 || b != 1 {
 			t.Errorf("got %d and %d attempts to connect; want 1 each", a, b)
 		}
-		if took := time.Since(began); took > time.Second {
-			t.Errorf("it took %v; want one connect timeout", took)
+		// Less than a connect timeout: who asks may have something to serve instead.
+		if took := time.Since(began); took > 250*time.Millisecond {
+			t.Errorf("it took %v; want 250 ms at most", took)
 		}
 	})
 }
