@@ -39,6 +39,7 @@ type RemoteTrackers struct {
 // clientConfig checks the settings and joins them.
 func (r *RemoteTrackers) clientConfig(ctx caddy.Context) (client.Config, error) {
 	repl := caddy.NewReplacer()
+	r.resolved = nil
 	for _, addr := range r.Addresses {
 		filled, err := repl.ReplaceOrErr(addr, true, true)
 		if err != nil {
