@@ -266,10 +266,12 @@ func newAccess(a Access) *liveAccess {
 
 func newCluster(t testing.TB, l limits) *cluster {
 	t.Helper()
-	st, err := sqlstore.OpenSQLite(t.Context(), ":memory:", zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
+	return newClusterOn(t, inMemory(t), l)
+}
+
+// newClusterOn owns the store, which is empty.
+func newClusterOn(t testing.TB, st *sqlstore.Store, l limits) *cluster {
+	t.Helper()
 	c := &cluster{store: st, live: topology.New(st, topology.Config{MinFreeMB: 100}), node: newFakeNode(t)}
 	c.jobs = &fakeJobs{live: c.live, ready: make(chan struct{})}
 	close(c.jobs.ready)

@@ -39,7 +39,7 @@ var table = map[string]row{
 			"tracker/protocol", "tracker/store", "tracker/topology",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
-		tests: []string{"tracker/store/sqlstore", "tests/database"},
+		tests: []string{"tracker/store/sqlstore", "tests/database", "tests/legacy"},
 	},
 	"tracker/protocol":  {ours: []string{"mogile"}},
 	"tracker/client":    {ours: []string{"mogile", "tracker/protocol"}, libs: []string{zapLib, syncLib}},
