@@ -210,9 +210,12 @@ type postgresConnector struct{ driver.Connector }
 // Connect implements driver.Connector.
 func (c postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
+	if err == nil {
+		return &pipedConn{Conn: conn.(*stdlib.Conn)}, nil
+	}
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) {
-		return conn, err
+		return nil, err
 	}
 	switch refusal.Code {
 	case "53300": // too_many_connections
@@ -221,5 +224,5 @@ func (c postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 		err = fmt.Errorf("is this a pooler? Connect to PostgreSQL itself, or have the pooler keep one server connection "+
 			"for each session (session mode) and let the parameter pass: %w", err)
 	}
-	return conn, err
+	return nil, err
 }

@@ -26,7 +26,7 @@ func postgresDialect(host string) *dialect {
 		insert:     insertReturning,
 		isConflict: isPostgresConflict,
 		isGone:     isPostgresGone,
-		noText:     isNoText,
+		noText:     func(err error) bool { return postgresCode(err) == "22021" },
 		begin:      []string{"BEGIN ISOLATION LEVEL READ COMMITTED"},
 		snapshot:   []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
 		tryLock:    locks.tryLock,
@@ -42,13 +42,6 @@ func postgresCode(err error) string {
 		return e.Code
 	}
 	return ""
-}
-
-// isNoText: character_not_in_repertoire, and what the rest of its transaction is answered
-// with.
-func isNoText(err error) bool {
-	code := postgresCode(err)
-	return code == "22021" || code == "25P02"
 }
 
 // isPostgresConflict: serialization_failure, deadlock_detected, lock_not_available.
@@ -77,7 +70,7 @@ func isPostgresGone(err error) bool {
 // insertReturning is tx.insert. An error would end the transaction; a duplicate is none
 // in these words.
 func insertReturning(t *tx, column, text string, args []any) (id int64, err error) {
-	err = t.row(text+" ON CONFLICT DO NOTHING RETURNING "+column, args...).Scan(&id)
+	err = t.row(text+ignoringThere+" RETURNING "+column, args...).Scan(&id)
 	if errors.Is(err, store.ErrNotFound) {
 		err = store.ErrDup
 	}
@@ -101,6 +94,9 @@ var (
 	replaced    = regexp.MustCompile(`(?s)^REPLACE INTO \w+ \((\w+)((?:, \w+)*)\)`)
 )
 
+// ignoringThere ends an INSERT of rows that may be there.
+const ignoringThere = " ON CONFLICT DO NOTHING"
+
 // postgresWords translates.
 func postgresWords(text string) string {
 	text = postgresTime.Replace(text)
@@ -108,7 +104,7 @@ func postgresWords(text string) string {
 	text = fidCompared.ReplaceAllStringFunc(text, toBigint)
 	text = fidInserted.ReplaceAllStringFunc(text, toBigint)
 	if rest, ok := strings.CutPrefix(text, "INSERT IGNORE "); ok {
-		text = "INSERT " + rest + " ON CONFLICT DO NOTHING"
+		text = "INSERT " + rest + ignoringThere
 	}
 	if columns := replaced.FindStringSubmatch(text); columns != nil {
 		text = "INSERT" + strings.TrimPrefix(text, "REPLACE") + upsert(columns[1], columns[2])

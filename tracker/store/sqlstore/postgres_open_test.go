@@ -43,15 +43,15 @@ func TestAnUnusablePostgresIsRefusedAndLeftAlone(t *testing.T) {
 	settings := "CREATE TABLE server_settings (field VARCHAR(50) PRIMARY KEY, value TEXT)"
 	version := func(v string) string { return "INSERT INTO server_settings VALUES ('schema_version', '" + v + "')" }
 	for want, texts := range map[string][]string{
-		"(a, posts)":                           {"CREATE TABLE posts (id INT)", "CREATE VIEW a AS SELECT 1"},
-		"no schema_version":                    {settings},
-		"found schema_version 15, want 17":     {settings, version("15")},
-		"found schema_version 18, want 17":     {settings, version("18")},
-		"unreadable":                           {"CREATE TABLE server_settings (a INT)"},
-		"no table domain":                      {settings, version("17")},
-		"no table checksum":                    append(peerTables(), "DROP TABLE checksum"),
-		"table class lacks one of the columns": append(peerTables(), "ALTER TABLE class DROP hashtype"),
-		"no sequence that belongs to":          append(peerTables(), "ALTER SEQUENCE tempfile_fid_seq OWNED BY NONE"),
+		"(a, posts)":                            {"CREATE TABLE posts (id INT)", "CREATE VIEW a AS SELECT 1"},
+		"no schema_version":                     {settings},
+		"found schema_version 15, want 17":      {settings, version("15")},
+		"found schema_version 18, want 17":      {settings, version("18")},
+		"unreadable":                            {"CREATE TABLE server_settings (a INT)"},
+		"no table domain":                       {settings, version("17")},
+		"no table checksum":                     append(peerTables(), "DROP TABLE checksum"),
+		"table class lacks the column hashtype": append(peerTables(), "ALTER TABLE class DROP hashtype"),
+		"no sequence that belongs to":           append(peerTables(), "ALTER SEQUENCE tempfile_fid_seq OWNED BY NONE"),
 	} {
 		p := peerPostgres(t, "", texts)
 		before := columnsOf(t, p)
