@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"fmt"
 	"go/ast"
 	"go/token"
 	"path"
@@ -15,7 +16,16 @@ const (
 	maxFileLines     = 800
 	maxTestFileLines = 1200
 	maxRoomLines     = 2500
+	maxLargeLines    = 6000
 )
+
+// largeRooms may be up to maxLargeLines long, for the reason that stands here.
+var largeRooms = map[string]string{
+	"tracker/store/sqlstore": "three dialects share each statement; a door between statements and dialects " +
+		"would make public what only they may touch: transactions, conflicts, sequences",
+	"caddymodule": "every module of Caddy's is one type with its Caddyfile words, and all of them share the pool " +
+		"that outlives a reload; what knows no Caddy belongs elsewhere already",
+}
 
 // checkSizes finds functions, files and packages that have grown too long. Tests
 // may have long functions, as tables of cases are.
@@ -35,8 +45,12 @@ func checkSizes(h *house) []string {
 		}
 	}
 	for room, lines := range rooms {
-		if lines > maxRoomLines {
-			breaches = append(breaches, room+" has grown beyond 2,500 lines without tests (aim at 150 to 600): split it by noun")
+		limit := maxRoomLines
+		if largeRooms[room] != "" {
+			limit = maxLargeLines
+		}
+		if lines > limit {
+			breaches = append(breaches, fmt.Sprintf("%s has grown beyond %d lines without tests (aim at 150 to 600): split it by noun", room, limit))
 		}
 	}
 	return breaches
