@@ -16,7 +16,7 @@ const (
 	maxFileLines     = 800
 	maxTestFileLines = 1200
 	maxRoomLines     = 2500
-	maxLargeLines    = 6000
+	maxLargeLines    = 7000
 )
 
 // largeRooms may be up to maxLargeLines long, for the reason that stands here.
