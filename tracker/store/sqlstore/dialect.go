@@ -51,6 +51,8 @@ type dialect struct {
 	// follow a row with an explicit number; else nil.
 	holdFIDs []string
 	moveFIDs func(t *tx, fid mogile.FID) error
+	// checkFID refuses a fid that the tables have no room for; nil where they have it.
+	checkFID func(fid mogile.FID) error
 	// isConflict recognises that the database undid a transaction for the sake of
 	// another one, so that it can be run again. Servers only.
 	isConflict func(err error) bool

@@ -7,7 +7,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -81,11 +80,7 @@ func (m MySQL) Identity() (string, error) {
 
 // config is the DSN with what this package needs of a connection.
 func (m MySQL) config() (*mysql.Config, error) {
-	dsn, err := goDSN(m.DSN)
-	if err != nil {
-		return nil, err
-	}
-	config, err := mysql.ParseDSN(dsn)
+	config, charset, err := parseMySQLDSN(m.DSN)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +97,7 @@ func (m MySQL) config() (*mysql.Config, error) {
 	config.ClientFoundRows = true // an UPDATE that changes nothing found its row all the same
 	config.ParseTime, config.MultiStatements, config.InterpolateParams = false, false, false
 	config.Logger = mysql.Logger(&mysql.NopLogger{}) // what goes wrong is an error that somebody logs
-	if m.Charset != "" || !strings.Contains(dsn, "charset=") {
+	if m.Charset != "" || charset == "" {
 		err = config.Apply(mysql.Charset(cmp.Or(m.Charset, mysqlCharset), ""))
 	}
 	return config, err
@@ -120,13 +115,15 @@ func newMySQLConnector(config *mysql.Config, timeout time.Duration) (*mysqlConne
 		return nil, err
 	}
 	return &mysqlConnector{Connector: inner, setup: []string{
-		"SET SESSION innodb_lock_wait_timeout = " + fmt.Sprint(max(int(timeout.Seconds()/2), 1)) +
+		// A server that closes idle connections after a minute would take the locks with
+		// them, and nobody would know.
+		"SET SESSION wait_timeout = GREATEST(@@wait_timeout, 28800), innodb_lock_wait_timeout = " +
+			fmt.Sprint(max(int(timeout.Seconds()/2), 1)) +
 			// MariaDB does not read what is for MySQL 5.7 to 9.
 			fmt.Sprintf(" /*M!100101 , max_statement_time = %.3f */ /*!50708 , max_execution_time = %d */",
 				timeout.Seconds(), timeout.Milliseconds()),
 		// What does not fit is an error, and a difference may be less than 0.
 		"SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES,NO_UNSIGNED_SUBTRACTION')",
-		readCommitted,
 	}}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 
@@ -117,24 +118,44 @@ func collatedKeyRange(tellCases *atomic.Bool) func(prefix, after mogile.Key) (st
 			return condition, args
 		}
 		pattern := strings.NewReplacer(`|`, `||`, `%`, `|%`, `_`, `|_`).Replace(string(prefix)) + "%"
-		like := "LIKE ?"
-		if tellCases.Load() {
-			like = "LIKE BINARY ?"
+		condition, args = condition+" AND dkey LIKE ? ESCAPE '|'", append(args, pattern)
+		if tellCases.Load() { // besides: it has no index
+			condition, args = condition+" AND dkey LIKE BINARY ? ESCAPE '|'", append(args, pattern)
 		}
-		return condition + " AND dkey " + like + " ESCAPE '|'", append(args, pattern)
+		return condition, args
 	}
 }
 
-// narrowInsert says what to do when fids are at the end of a column of 32 bits.
-func narrowInsert(widen string) func(t *tx, column, text string, args []any) (int64, error) {
-	return func(t *tx, column, text string, args []any) (int64, error) {
-		res, err := t.result(text, args)
-		if code := mysqlCode(err); code == 1467 || code == 1264 { // ER_AUTOINC_READ_FAILED, ER_WARN_DATA_OUT_OF_RANGE
-			err = fmt.Errorf("the database has no number left for another file; run %s: %w", widen, err)
-		}
-		if err != nil {
-			return 0, err
-		}
-		return res.LastInsertId()
+// fids32 are those of a database in which some columns of fids, perhaps not all, have
+// 32 bits. INSERT IGNORE would make the greatest number that fits of one that doesn't,
+// strict or not, so no upload begins with such a fid.
+type fids32 struct{ widen string }
+
+// insert is tx.insert.
+func (f fids32) insert(t *tx, _, text string, args []any) (int64, error) {
+	res, err := t.result(text, args)
+	switch mysqlCode(err) {
+	case 0:
+	case 1467, 1264, 167: // ER_AUTOINC_READ_FAILED, ER_WARN_DATA_OUT_OF_RANGE, HA_ERR_AUTOINC_ERANGE
+		return 0, f.explain(err)
 	}
+	if err != nil {
+		return 0, err
+	}
+	id, err := res.LastInsertId()
+	if err == nil {
+		err = f.check(mogile.FID(id))
+	}
+	return id, err
+}
+
+func (f fids32) check(fid mogile.FID) error {
+	if fid > math.MaxUint32 {
+		return f.explain(fmt.Errorf("fid %d needs more than 32 bits", fid))
+	}
+	return nil
+}
+
+func (f fids32) explain(err error) error {
+	return fmt.Errorf("the database has no room for such a fid; run %s: %w", f.widen, err)
 }

@@ -85,9 +85,9 @@ func (is *mysqlFacts) learnTables(t *tx) (err error) {
 		return err
 	}
 	is.keyBytes = kind == "varbinary"
-	narrow, err := list(t, single[string], `SELECT CONCAT('ALTER TABLE ', table_name, ' MODIFY fid BIGINT UNSIGNED NOT NULL',
+	narrow, err := list(t, single[string], `SELECT CONCAT('ALTER TABLE ', table_name, ' MODIFY fid BIGINT UNSIGNED', IF(is_nullable = 'NO', ' NOT NULL', ''),
 		IF(extra = 'auto_increment', ' AUTO_INCREMENT', '')) FROM information_schema.columns
-		WHERE table_schema = DATABASE() AND column_name = 'fid' AND data_type <> 'bigint' AND is_nullable = 'NO'
+		WHERE table_schema = DATABASE() AND column_name = 'fid' AND data_type <> 'bigint'
 		AND table_name IN (`+tableNames()+") ORDER BY table_name")
 	if err != nil {
 		return err
@@ -114,15 +114,15 @@ func tableNames() string {
 
 // teach completes the dialect and the setup of connections.
 func (is mysqlFacts) teach(d *dialect, c *mysqlConnector) {
-	if is.byStatement {
-		// Such a server refuses to log what was changed by committed reads.
-		c.setup = c.setup[:len(c.setup)-1]
+	if !is.byStatement { // such a server refuses to log what was changed by committed reads
+		c.setup = append(c.setup, readCommitted)
 	}
 	if is.version >= mysqlSkipsLocked && !is.mariaDB || is.version >= mariaDBSkipsLocked {
 		d.translate = passLocked
 	}
 	if is.widen != "" {
-		d.insert = narrowInsert(is.widen)
+		f := fids32{widen: is.widen}
+		d.insert, d.checkFID = f.insert, f.check
 	}
 	if d.keyRange = bytewiseKeyRange; !is.keyBytes {
 		d.tellCases = new(atomic.Bool)

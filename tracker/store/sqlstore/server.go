@@ -29,9 +29,10 @@ const (
 // its hands: it is undone and run again.
 var errAgain = errors.New("the rows changed meanwhile")
 
-// errUnknownOutcome: the connection was lost while the database committed. The change
-// may have happened.
-var errUnknownOutcome = errors.New("connection lost while committing: the outcome is unknown")
+// errUnknownOutcome: the connection was lost, or cut short, while the database committed.
+// The change may have happened, or happen yet: the connection must not be used again, with
+// what may be open on it.
+var errUnknownOutcome = errors.New("the commit was interrupted: the outcome is unknown")
 
 // serverDB is a database that others use as well, over connections that may break.
 //
@@ -87,7 +88,7 @@ func (db *serverDB) transaction(ctx context.Context, s *session, begin []string,
 		return err
 	}
 	err := s.do(ctx, "COMMIT")
-	if err != nil && db.isLost(s, err) {
+	if err != nil && !db.d.isConflict(err) {
 		return fmt.Errorf("%w: %w", errUnknownOutcome, err)
 	}
 	return err

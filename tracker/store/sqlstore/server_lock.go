@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -17,9 +18,12 @@ type serverLocks struct {
 	sessions *sessions
 	log      *zap.Logger
 
-	mu      sync.Mutex // guards the two below; held while the server is asked
+	mu      sync.Mutex // guards all below; held while the server is asked
 	session *session   // nil until it is needed
 	held    map[string]struct{}
+	// failure is the last of connecting, at the time failed.
+	failure error
+	failed  time.Time
 }
 
 func newServerLocks(s *sessions, log *zap.Logger) *serverLocks {
@@ -35,8 +39,12 @@ func (db *serverDB) tryLock(ctx context.Context, name string) (unlock func() err
 }
 
 func (l *serverLocks) lock(ctx context.Context, name string) error {
+	began := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.session == nil && l.failed.After(began) {
+		return l.failure // or many who wait, each for as long as the first, would take for ever
+	}
 	var got bool
 	err := l.ask(ctx, func(t *tx) (err error) {
 		got, err = t.d.tryLock(t, name)
@@ -92,6 +100,7 @@ func (l *serverLocks) connect(ctx context.Context) error {
 	}
 	s, err := l.sessions.connect(ctx)
 	if err != nil {
+		l.failure, l.failed = err, time.Now()
 		return err
 	}
 	for name := range l.held {

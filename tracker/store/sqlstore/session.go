@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -14,6 +15,10 @@ import (
 // maxIdle is how long an unused connection is trusted: less than the idle timeouts of
 // the usual firewalls and proxies between a tracker and its database.
 const maxIdle = 4 * time.Minute
+
+// maxWait is how long a call waits for a connection when all are in use. Longer than
+// that, the server is in trouble, and a queue before it helps nobody.
+const maxWait = 10 * time.Second
 
 // session is one connection to a database server with what is prepared on it. One
 // goroutine at a time uses it.
@@ -87,12 +92,8 @@ func (p *sessions) take(ctx context.Context) (*session, error) {
 	select {
 	case p.places <- struct{}{}:
 	default:
-		select {
-		case p.places <- struct{}{}:
-		case <-p.stop:
-			return nil, errClosed
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := p.waitForPlace(ctx); err != nil {
+			return nil, err
 		}
 	}
 	s, err := p.idleOrNew(ctx)
@@ -101,6 +102,20 @@ func (p *sessions) take(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func (p *sessions) waitForPlace(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxWait,
+		fmt.Errorf("all %d connections have been in use for %v", cap(p.places), maxWait))
+	defer cancel()
+	select {
+	case p.places <- struct{}{}:
+		return nil
+	case <-p.stop:
+		return errClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (p *sessions) idleOrNew(ctx context.Context) (*session, error) {

@@ -48,6 +48,11 @@ func openUpload(t *tx, u store.Upload) (mogile.FID, error) {
 	if u.FID == 0 {
 		return newFID(t, u)
 	}
+	if t.d.checkFID != nil {
+		if err := t.d.checkFID(u.FID); err != nil {
+			return 0, err
+		}
+	}
 	if err := t.all(t.d.holdFIDs); err != nil {
 		return 0, err
 	}
