@@ -211,7 +211,7 @@ type postgresConnector struct{ driver.Connector }
 func (c postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err == nil {
-		return &pipedConn{Conn: conn.(*stdlib.Conn)}, nil
+		return newPipedConn(conn.(*stdlib.Conn)), nil
 	}
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) {

@@ -169,3 +169,32 @@ func TestFidsOfThePeerAreNeverGivenAgain(t *testing.T) {
 		t.Errorf("fids: got %v; want rising ones above 60", got)
 	}
 }
+
+// TestHotStatementsUseIndexes: with a time that the server has to take anew for each row, or
+// a number wider than its column, they would not.
+func TestHotStatementsUseIndexes(t *testing.T) {
+	s := mustPostgres(t, newPostgres(t))
+	condition, args := s.db.(*serverDB).d.keyRange("a", "")
+	for text, c := range map[string]struct {
+		args []any
+		want string
+	}{
+		"SELECT fid FROM file_to_replicate WHERE nexttry <= UNIX_TIMESTAMP() ORDER BY nexttry LIMIT ? FOR UPDATE": {
+			[]any{10}, "Index Cond: (nexttry <="},
+		"SELECT devid FROM file_on WHERE fid = ?": {[]any{7}, "Index Cond: (fid ="},
+		"SELECT dkey FROM file WHERE dmid = ?" + condition + " ORDER BY dkey LIMIT ?": {
+			append(append([]any{1}, args...), 10), "AND (dkey >= 'a'::text) AND (dkey < 'b'::text))"},
+	} {
+		var plan []string
+		err := s.db.write(t.Context(), func(tx *tx) (err error) {
+			if _, err := tx.exec("SET LOCAL enable_seqscan = off"); err != nil { // the tables are empty
+				return err
+			}
+			plan, err = list(tx, single[string], "EXPLAIN "+text, c.args...)
+			return err
+		})
+		if err != nil || !strings.Contains(strings.Join(plan, "\n"), c.want) {
+			t.Errorf("%s: got error %v and the plan\n%s\nwant one with %q", text, err, strings.Join(plan, "\n"), c.want)
+		}
+	}
+}

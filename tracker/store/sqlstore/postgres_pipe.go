@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -13,6 +14,18 @@ import (
 
 // maxHeld bounds what a connection holds back.
 const maxHeld = 128
+
+// How long the server's plans are used: it makes one for each prepared statement and keeps
+// it, whatever becomes of the tables; one for a table without rows may read all of them when
+// there are millions. It plans anew when it has analyzed a table, which can take it minutes,
+// or for ever. So plans are thrown away soon at first, and never grow older than the
+// connection was when they were made.
+const (
+	firstPlans = 50 * time.Millisecond
+	lastPlans  = time.Minute
+
+	discardPlans = "DISCARD PLANS"
+)
 
 // pipedConn sends statements together when nobody waits for the answer to the first of
 // them: the way to the server and back costs more than most of them do there. It holds
@@ -25,6 +38,25 @@ const maxHeld = 128
 type pipedConn struct {
 	*stdlib.Conn
 	held *pgx.Batch // nil when nothing is
+	// replan is when to plan anew, after plans that are used for so long.
+	replan time.Time
+	plans  time.Duration
+}
+
+// newPipedConn takes a new connection, which has no plans yet.
+func newPipedConn(conn *stdlib.Conn) *pipedConn {
+	return &pipedConn{Conn: conn, replan: time.Now().Add(firstPlans), plans: firstPlans}
+}
+
+// freshen has plans that have been used for long enough thrown away on the way.
+func (c *pipedConn) freshen() {
+	now := time.Now()
+	if now.Before(c.replan) {
+		return
+	}
+	c.plans = min(2*c.plans, lastPlans)
+	c.replan = now.Add(c.plans)
+	c.hold(discardPlans, nil)
 }
 
 func (c *pipedConn) pgx() *pgx.Conn { return c.Conn.Conn() }
@@ -34,7 +66,7 @@ func (c *pipedConn) IsValid() bool { return !c.pgx().IsClosed() }
 
 // inTransaction: one that goes on well, or will begin with the next statement.
 func (c *pipedConn) inTransaction() bool {
-	return c.held != nil || c.pgx().PgConn().TxStatus() == 'T'
+	return c.held != nil && c.held.QueuedQueries[0].SQL != discardPlans || c.pgx().PgConn().TxStatus() == 'T'
 }
 
 func (c *pipedConn) begun() bool { return c.pgx().PgConn().TxStatus() != 'I' }
@@ -203,6 +235,7 @@ func (s *pipedStmt) canWait() bool {
 
 // ExecContext implements driver.StmtExecContext.
 func (s *pipedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	s.conn.freshen()
 	if !s.canWait() {
 		return s.conn.exec(ctx, s.text, args)
 	}
@@ -215,5 +248,6 @@ func (s *pipedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (
 
 // QueryContext implements driver.StmtQueryContext.
 func (s *pipedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	s.conn.freshen()
 	return s.conn.query(ctx, s.text, args)
 }

@@ -2,10 +2,12 @@ package sqlstore
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	dbtest "github.com/mogilefs/caddy-mogilefs/tests/database"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
@@ -99,4 +101,41 @@ func TestNothingIsSentForNothing(t *testing.T) {
 	if got := commits() - before; got != 1 {
 		t.Errorf("transactions: got %d; want the one that counts them", got)
 	}
+}
+
+func TestPlansGrowWithTheTables(t *testing.T) {
+	server := dbtest.OwnPostgres(t, "-c", "autovacuum=off")
+	s := mustPostgres(t, Postgres{DSN: server.MustCreate(t, ""), Connections: 1})
+	find := func() {
+		if _, err := s.FileByKey(t.Context(), 1, "k"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("find key: got %v; want %v", err, store.ErrNotFound)
+		}
+	}
+	for range 10 { // as often as it takes the server to keep a plan
+		find()
+	}
+	raw(t, s, `INSERT INTO file (fid, dmid, dkey, length, classid, devcount)
+		SELECT n, 1, 'key/' || n, 0, 0, 1 FROM generate_series(1, 10000) AS n`)
+	eventually(t, "the index of keys is used", func() bool {
+		find()
+		return strings.Contains(planOf(t, s, "FROM file f WHERE f.dmid = $1 AND f.dkey = $2"), "file_dmid_dkey_key")
+	})
+}
+
+// planOf is the plan that the one connection of s has for a prepared statement.
+func planOf(t *testing.T, s *Store, text string) string {
+	t.Helper()
+	var plan []string
+	err := s.db.read(t.Context(), func(tx *tx) error {
+		var name string
+		err := tx.row("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%' || ?", text).Scan(&name)
+		if err == nil {
+			plan, err = list(tx, single[string], "EXPLAIN EXECUTE "+name+" (1, 'k')")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("plan of %s: got %v; want nil", text, err)
+	}
+	return strings.Join(plan, "\n")
 }
