@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/tests/database"
-	"github.com/mogilefs/caddy-mogilefs/tests/legacy"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore"
 )
 
@@ -24,8 +23,8 @@ var databases = map[string]opener{
 	peers:        openPeers,
 }
 
-// peers is a MariaDB with the tables of a peer, and the collation that those usually
-// have: it takes A for a.
+// peers is a MariaDB with the columns of a peer's tables, and the collation that those
+// usually have: it takes A for a.
 const peers = "MariaDB of a peer"
 
 func opened(t testing.TB, s *sqlstore.Store, err error) *sqlstore.Store {
@@ -51,17 +50,24 @@ func openPostgreSQL(t testing.TB) *sqlstore.Store {
 	return opened(t, s, err)
 }
 
+// openPeers opens our tables with the columns that a peer's have.
 func openPeers(t testing.TB) *sqlstore.Store {
 	t.Helper()
 	dsn := database.MariaDB(t).MustCreate(t, "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+	if err := openMariaDB(t, dsn).Close(); err != nil {
+		t.Fatal(err)
+	}
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, text := range legacy.Schema(legacy.MySQL, legacy.Variant{}) {
-		if _, err := db.ExecContext(t.Context(), text); err != nil {
-			t.Fatalf("%s: %v", text, err)
+	for _, column := range []string{ // docs/spec/schema.md §1
+		"domain MODIFY namespace VARCHAR(255)", "class MODIFY classname VARCHAR(50)", "host MODIFY hostname VARCHAR(40)",
+		"file MODIFY dkey VARCHAR(255)", "tempfile MODIFY dkey VARCHAR(255)",
+	} {
+		if _, err := db.ExecContext(t.Context(), "ALTER TABLE "+column+" COLLATE utf8mb4_general_ci"); err != nil {
+			t.Fatalf("%s: %v", column, err)
 		}
 	}
 	return openMariaDB(t, dsn)

@@ -39,7 +39,7 @@ var table = map[string]row{
 			"tracker/protocol", "tracker/store", "tracker/topology",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
-		tests: []string{"tracker/store/sqlstore", "tests/database", "tests/legacy"},
+		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
 	"tracker/protocol":  {ours: []string{"mogile"}},
 	"tracker/client":    {ours: []string{"mogile", "tracker/protocol"}, libs: []string{zapLib, syncLib}},
@@ -76,7 +76,7 @@ var table = map[string]row{
 	"tracker/store/sqlstore": {
 		ours:  []string{"mogile", "tracker/store"},
 		libs:  []string{zapLib, syncLib, "modernc.org/sqlite", "github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5"},
-		tests: []string{"tracker/store/storetest", "tests/database"},
+		tests: []string{"tracker/store/storetest", "tests/database", "tests/legacy"},
 	},
 	"tracker/store/storetest": {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
