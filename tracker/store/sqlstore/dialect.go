@@ -62,6 +62,9 @@ type dialect struct {
 	// begin opens a transaction that writes, snapshot one whose statements all see
 	// the same moment. Servers only.
 	begin, snapshot []string
+	// queue is begin for those who were in the way of others, one at a time, or nil. Without
+	// it, of many who want the same row one gets on in each round and the others start anew.
+	queue []string
 	// tryLock takes a named lock for its connection, without waiting, and reports
 	// whether it got it; unlock gives it back. Servers only.
 	tryLock func(t *tx, name string) (bool, error)

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,12 +29,19 @@ func postgresDialect(host string) *dialect {
 		isGone:     isPostgresGone,
 		noText:     func(err error) bool { return postgresCode(err) == "22021" },
 		begin:      []string{"BEGIN ISOLATION LEVEL READ COMMITTED"},
+		queue:      postgresQueue,
 		snapshot:   []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
 		tryLock:    locks.tryLock,
 		unlock:     locks.unlock,
 		tables:     postgresTables,
 		schema:     postgresSchema,
 	}
+}
+
+// postgresQueue: the lock goes with the transaction.
+var postgresQueue = []string{
+	"BEGIN ISOLATION LEVEL READ COMMITTED",
+	fmt.Sprintf("SELECT pg_advisory_xact_lock(%d, %d)", allHosts, lockID("mogilefs:queue")),
 }
 
 // postgresCode is the SQLSTATE of err, or empty.

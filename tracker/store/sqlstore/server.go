@@ -70,7 +70,14 @@ func (db *serverDB) snapshot(ctx context.Context, fn func(*tx) error) error {
 
 // write implements database.
 func (db *serverDB) write(ctx context.Context, fn func(*tx) error) error {
-	return db.try(ctx, func(s *session) error { return db.transaction(ctx, s, db.d.begin, fn) })
+	begin := db.d.begin
+	return db.try(ctx, func(s *session) error {
+		err := db.transaction(ctx, s, begin, fn)
+		if err != nil && db.d.queue != nil && db.isRival(err) {
+			begin = db.d.queue
+		}
+		return err
+	})
 }
 
 // transaction runs fn between begin and the commit.
