@@ -11,6 +11,9 @@
 // Errors are [*protocol.Error] where the protocol has a code for them. All others
 // are internal: Run answers failure and logs them.
 //
+// Settings, checks and rebalances, which operators steer, are package upkeep's; this one
+// hands such requests on.
+//
 // It does not read from connections, speak to storage nodes or to a database itself:
 // those are the line server, [Nodes] and [Store]. What can wait it leaves to [Jobs].
 package command
