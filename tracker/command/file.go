@@ -69,9 +69,14 @@ func (c *Commands) updateFileClass(ctx context.Context, in *call) error {
 	if !ok {
 		return protocol.Fail(protocol.ClassNotFound)
 	}
-	f, devs, _, err := c.store.Locate(ctx, dom.ID, in.key())
+	// Not Locate, which may be stale: the fid decides whose class is changed.
+	f, err := c.store.FileByKey(ctx, dom.ID, in.key())
 	if err != nil {
-		return onReclass.fail("locate", err)
+		return onReclass.fail("find key", err)
+	}
+	devs, err := c.store.Devices(ctx, f.FID)
+	if err != nil {
+		return onReclass.fail("list devices of fid "+f.FID.String(), err)
 	}
 	if len(devs) == 0 {
 		return protocol.Fail(protocol.NoDevices)

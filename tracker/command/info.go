@@ -72,7 +72,17 @@ func (c *Commands) debugged(ctx context.Context, snap *topology.Snapshot, in *ca
 		fid, _ := fidArg(in)
 		return fid, nil
 	}
-	f, err := c.find(ctx, snap, in.domain(), in.key())
+	dom, err := findDomain(snap, in.domain())
+	if err != nil {
+		return 0, err
+	}
+	if err := isKey(in.key()); err != nil {
+		return 0, err
+	}
+	f, err := c.store.FileByKey(ctx, dom.ID, in.key()) // not from a replica
+	if err != nil {
+		err = onFile.fail("find key", err)
+	}
 	return f.FID, err
 }
 
