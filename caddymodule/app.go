@@ -137,13 +137,25 @@ func (a *App) Start() error {
 	if err != nil {
 		return a.abort(fmt.Errorf("tracker: %w", err))
 	}
-	if err := t.Declare(ctx, a.wanted); err != nil {
+	if err := a.declare(ctx, t); err != nil {
 		return a.abort(fmt.Errorf("declared setup: %w", err))
 	}
 	if err := a.Tracker.listen(ctx, t, &a.started); err != nil {
 		return a.abort(fmt.Errorf("tracker: %w", err))
 	}
 	return nil
+}
+
+// declare applies the declared setup. That it can't be looked at is no reason to refuse
+// a config that declares what the one before it had: while the database is away, sites
+// and certificates have to be changed, too.
+func (a *App) declare(ctx context.Context, t *tracker.Tracker) error {
+	err := t.Declare(ctx, a.wanted)
+	if err != nil && t.HasDeclared(a.wanted) {
+		a.log.Warn("declared setup was not compared with the database; it is unchanged since it was applied", zap.Error(err))
+		return nil
+	}
+	return err
 }
 
 // abort undoes a Start that failed half-way; Caddy calls Stop only on apps whose

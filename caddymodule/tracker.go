@@ -16,6 +16,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
 const (
@@ -134,9 +135,9 @@ func (t *Tracker) reference(r *refs) error {
 	return err
 }
 
-// build opens the database and starts the tracker on it.
+// build opens the database, waits for it if it has to, and starts the tracker on it.
 func (t *Tracker) build(ctx context.Context, log *zap.Logger) (*tracker.Tracker, error) {
-	st, err := t.db.Open(ctx, log)
+	st, err := tracker.Await(ctx, log, func(ctx context.Context) (store.Store, error) { return t.db.Open(ctx, log) })
 	if err != nil {
 		return nil, err
 	}

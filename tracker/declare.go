@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"unicode/utf8"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -79,7 +80,14 @@ func (t *Tracker) Declare(ctx context.Context, d Declaration) error {
 	if err := t.jobs.Refresh(ctx); err != nil {
 		return fmt.Errorf("declare: %w", err)
 	}
+	t.declared.Store(&d)
 	return nil
+}
+
+// HasDeclared reports whether d is what Declare has applied last.
+func (t *Tracker) HasDeclared(d Declaration) bool {
+	last := t.declared.Load()
+	return last != nil && reflect.DeepEqual(*last, d)
 }
 
 // The widths of the columns that hold names (docs/spec/schema.md §1).

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -104,6 +105,7 @@ type Tracker struct {
 	jobs     *job.Jobs
 	commands *command.Commands
 	lines    *lineServer
+	declared atomic.Pointer[Declaration] // the last that was applied; nil: none
 
 	closing  sync.Once
 	closeErr error // set by closing
