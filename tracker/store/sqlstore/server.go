@@ -56,7 +56,7 @@ func newServerDB(pool *sql.DB, d *dialect, connections int, log *zap.Logger) *se
 
 // read implements database.
 func (db *serverDB) read(ctx context.Context, fn func(*tx) error) error {
-	return db.try(ctx, func(s *session) error { return fn(s.in(ctx)) })
+	return db.try(ctx, func(s *session) error { return fn(s.until(ctx)) })
 }
 
 // snapshot implements database.

@@ -36,6 +36,18 @@ type session struct {
 // What bounds them is the connection's own deadline.
 func (s *session) in(ctx context.Context) *tx { return s.stmts.in(context.WithoutCancel(ctx)) }
 
+// until is in for a read that is of no use to anyone after the deadline of ctx, if that
+// has one: a reader who has been told by a cache where a file was must not wait for a
+// server that is frozen. Few reads have one, and only their connections are lost.
+func (s *session) until(ctx context.Context) *tx {
+	if _, bounded := ctx.Deadline(); !bounded {
+		return s.in(ctx)
+	}
+	t := s.stmts.in(ctx)
+	t.stmt = func(text string) (*sql.Stmt, error) { return s.stmts.getWithin(ctx, text) }
+	return t
+}
+
 // do runs a text that is not worth preparing.
 func (s *session) do(ctx context.Context, text string) error {
 	_, err := s.conn.ExecContext(context.WithoutCancel(ctx), text)

@@ -173,6 +173,11 @@ func newStatements(d *dialect, prepare func(context.Context, string) (*sql.Stmt,
 
 // get is not cancelled by its first caller: the statement is for all.
 func (s *statements) get(text string) (*sql.Stmt, error) {
+	return s.getWithin(context.Background(), text)
+}
+
+// getWithin is get for a connection that the caller has for himself.
+func (s *statements) getWithin(ctx context.Context, text string) (*sql.Stmt, error) {
 	s.mu.RLock()
 	stmt, ok := s.byText[text]
 	s.mu.RUnlock()
@@ -184,7 +189,7 @@ func (s *statements) get(text string) (*sql.Stmt, error) {
 	if stmt, ok := s.byText[text]; ok {
 		return stmt, nil
 	}
-	stmt, err := s.prepare(context.Background(), s.d.translate(text))
+	stmt, err := s.prepare(ctx, s.d.translate(text))
 	if err != nil {
 		return nil, fmt.Errorf("prepare %q: %w", text, err)
 	}
