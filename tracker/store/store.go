@@ -43,7 +43,11 @@ type Files interface {
 	// FileByFID returns ErrNotFound when no visible key has the fid.
 	FileByFID(ctx context.Context, fid mogile.FID) (File, error)
 	// Locate is FileByKey, Devices and Checksum in one look at the database: the
-	// hot read. The checksum is zero when there is none.
+	// hot read. The checksum is zero when there is none. It alone may be stale, where
+	// operators have named read replicas (docs/spec/schema.md §6): what CloseUpload,
+	// Delete, Rename and SetClass of this store did shows at once, what others did
+	// and what became of copies and checksums as late as it gets there. It is for
+	// readers; nothing may be changed on its word.
 	Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) (File, []mogile.DevID, mogile.Checksum, error)
 	// Keys lists keys that begin with prefix and sort after the given one, in
 	// the database's order, at most limit. None is not an error.

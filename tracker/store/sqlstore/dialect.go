@@ -28,6 +28,12 @@ type database interface {
 	close() error
 }
 
+// learner is a database that behaves as settings say. It is handed all of them whenever
+// they were read; several goroutines may do that.
+type learner interface {
+	learn(settings map[string]string)
+}
+
 // dialect is how a kind of database says what the others say in other words.
 //
 // Statements are written in the words of MySQL, with these rules so that a text

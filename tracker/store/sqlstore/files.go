@@ -53,19 +53,12 @@ func scanLocated(s scanner) (l located, err error) {
 	return l, err
 }
 
-// Locate implements [store.Files]. One statement sees one moment in every
-// database.
+// Locate implements [store.Files].
 func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) (store.File, []mogile.DevID, mogile.Checksum, error) {
-	var found []located
-	err := s.db.read(ctx, func(t *tx) (err error) {
-		found, err = list(t, scanLocated, "SELECT "+fileColumns+`, o.devid, COALESCE(c.hashtype, 0), c.checksum
-			FROM file f LEFT JOIN file_on o ON o.fid = f.fid LEFT JOIN checksum c ON c.fid = f.fid
-			WHERE f.dmid = ? AND f.dkey = ?`, dm, key)
-		if err == nil && len(found) == 0 {
-			err = store.ErrNotFound
-		}
-		return err
-	})
+	found, err := s.replicas.locate(ctx, dm, key), error(nil)
+	if found == nil {
+		found, err = locate(ctx, s.db, dm, key)
+	}
 	if err != nil {
 		return store.File{}, nil, mogile.Checksum{}, wrap(err, "locate key %q", key)
 	}
@@ -77,6 +70,21 @@ func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) 
 	}
 	slices.Sort(devs) // a server would make a table of its own to sort
 	return found[0].file, devs, found[0].sum, nil
+}
+
+// locate finds at least one row, or store.ErrNotFound. One statement sees one moment in
+// every database.
+func locate(ctx context.Context, db database, dm mogile.DomainID, key mogile.Key) (found []located, err error) {
+	err = db.read(ctx, func(t *tx) (err error) {
+		found, err = list(t, scanLocated, "SELECT "+fileColumns+`, o.devid, COALESCE(c.hashtype, 0), c.checksum
+			FROM file f LEFT JOIN file_on o ON o.fid = f.fid LEFT JOIN checksum c ON c.fid = f.fid
+			WHERE f.dmid = ? AND f.dkey = ?`, dm, key)
+		if err == nil && len(found) == 0 {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+	return found, err
 }
 
 // Keys implements [store.Files].
@@ -101,6 +109,7 @@ func (s *Store) FilesAfter(ctx context.Context, fid mogile.FID, limit int) (file
 
 // Delete implements [store.Files].
 func (s *Store) Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (fid mogile.FID, err error) {
+	defer s.replicas.changed(stale{dm: dm, key: key})
 	err = s.db.write(ctx, func(t *tx) (err error) {
 		fid, err = holder(t, dm, key)
 		if errors.Is(err, store.ErrNotFound) {
@@ -143,18 +152,27 @@ func doom(t *tx, fid mogile.FID) error {
 
 // Rename implements [store.Files].
 func (s *Store) Rename(ctx context.Context, dm mogile.DomainID, from, to mogile.Key) error {
+	defer s.replicas.changed(stale{dm: dm, key: from}, stale{dm: dm, key: to})
+	var noText bool
 	err := s.db.write(ctx, func(t *tx) error {
 		err := t.must("UPDATE file SET dkey = ? WHERE dmid = ? AND dkey = ?", to, dm, from)
 		if errors.Is(err, store.ErrNotFound) {
 			return gone(t, dm, from)
 		}
+		noText = err != nil && t.d.noText != nil && t.d.noText(err)
 		return err
 	})
+	if noText { // one of the keys: when it is the first, no file has it
+		if _, err := s.FileByKey(ctx, dm, from); err != nil {
+			return err
+		}
+	}
 	return wrap(err, "rename key %q to %q", from, to)
 }
 
 // SetClass implements [store.Files].
 func (s *Store) SetClass(ctx context.Context, fid mogile.FID, class mogile.ClassID) error {
+	defer s.replicas.changed(stale{fid: fid})
 	err := s.db.write(ctx, func(t *tx) error {
 		var had mogile.ClassID
 		if err := t.row("SELECT classid FROM file WHERE fid = ? FOR UPDATE", fid).Scan(&had); err != nil || had == class {

@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -63,7 +64,35 @@ func openMySQL(ctx context.Context, m MySQL, log *zap.Logger) (*Store, error) {
 	if err := prepareMySQL(ctx, db, connector, log); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
-	return open(ctx, db, log)
+	s, err := open(ctx, db, log)
+	if err == nil {
+		s.readFrom(newReplicas(m, log))
+	}
+	return s, err
+}
+
+// openReplica is what a setting of docs/spec/schema.md §6 names, dsn|user|password. Nothing
+// is asked of the server yet. Its connections have the charset of the master's.
+func openReplica(master MySQL, source string, connect time.Duration, log *zap.Logger) (*serverDB, error) {
+	fields := append(strings.SplitN(source, "|", 3), "", "")
+	m := MySQL{DSN: fields[0], User: fields[1], Password: fields[2], Charset: master.charset(), Timeout: replicaTimeout}
+	config, err := m.config()
+	if err != nil {
+		return nil, err
+	}
+	config.Timeout = connect
+	connector, err := newMySQLConnector(config, m.timeout())
+	if err != nil {
+		return nil, err
+	}
+	return newServerDB(sql.OpenDB(connector), mysqlDialect(), master.Connections, log), nil
+}
+
+// charset is that of connections; the first when the DSN has several to try.
+func (m MySQL) charset() string {
+	_, named, _ := parseMySQLDSN(m.DSN)
+	first, _, _ := strings.Cut(named, ",")
+	return cmp.Or(m.Charset, first, mysqlCharset)
 }
 
 func (m MySQL) timeout() time.Duration { return cmp.Or(m.Timeout, mysqlTimeout) }
@@ -97,6 +126,7 @@ func (m MySQL) config() (*mysql.Config, error) {
 	config.ClientFoundRows = true // an UPDATE that changes nothing found its row all the same
 	config.ParseTime, config.MultiStatements, config.InterpolateParams = false, false, false
 	config.Logger = mysql.Logger(&mysql.NopLogger{}) // what goes wrong is an error that somebody logs
+	config.AllowAllFiles = false                     // no server is to read the tracker's files
 	if m.Charset != "" || charset == "" {
 		err = config.Apply(mysql.Charset(cmp.Or(m.Charset, mysqlCharset), ""))
 	}
@@ -134,8 +164,10 @@ const readCommitted = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 // Connect implements driver.Connector, and says more clearly why there is no connection.
 func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
-	if mysqlCode(err) == 1040 {
-		return nil, fmt.Errorf("the server has no connection left: raise its max_connections, or lower the number here: %w", err)
+	switch mysqlCode(err) {
+	case 1040, 1203, 1226: // ER_CON_COUNT_ERROR, ER_TOO_MANY_USER_CONNECTIONS, ER_USER_LIMIT_REACHED
+		return nil, fmt.Errorf("the server has no connection left: raise its max_connections or the user's "+
+			"max_user_connections, or lower the number here: %w", err)
 	}
 	if err != nil {
 		return nil, err

@@ -137,6 +137,14 @@ func (db *serverDB) try(ctx context.Context, fn func(*session) error) error {
 	}
 }
 
+// learn implements learner.
+func (db *serverDB) learn(settings map[string]string) {
+	if db.d.tellCases != nil {
+		set := settings["case_sensitive_list_keys"]
+		db.d.tellCases.Store(set != "" && set != "0")
+	}
+}
+
 // isRival reports whether somebody else's transaction stood in the way.
 func (db *serverDB) isRival(err error) bool {
 	return errors.Is(err, errAgain) || db.d.isConflict(err)

@@ -22,6 +22,8 @@ type Store struct {
 	gates *gates
 	log   *zap.Logger
 	close func() error
+	// replicas serve Locate where there are any; nil where there can be none.
+	replicas *replicas
 }
 
 // open readies an opened database for work (takeover.go) and owns it from then on.
@@ -31,6 +33,21 @@ func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// learn has the database go by what operators have set.
+func (s *Store) learn(settings map[string]string) {
+	if l, ok := s.db.(learner); ok {
+		l.learn(settings)
+	}
+	s.replicas.learn(settings)
+}
+
+// readFrom has Locate read from replicas, which are closed with the store.
+func (s *Store) readFrom(r *replicas) {
+	s.replicas = r
+	closeMaster := s.close
+	s.close = sync.OnceValue(func() error { return errors.Join(r.close(), closeMaster()) })
 }
 
 // Close implements [store.Store].

@@ -27,6 +27,9 @@ func (s *Store) LoadTopology(ctx context.Context) (rows store.Rows, err error) {
 			COALESCE(mb_total, 0), COALESCE(mb_used, 0), COALESCE(mb_asof, 0) FROM device ORDER BY devid`)
 		return err
 	})
+	if err == nil {
+		s.learn(rows.Settings)
+	}
 	return rows, wrap(err, "load topology")
 }
 

@@ -162,6 +162,7 @@ func (s *Store) Upload(ctx context.Context, fid mogile.FID) (u store.Upload, err
 // who waits for whom: the tempfile row, which picks the winner, then the domain's,
 // which keeps it, then the row that has the key.
 func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (replaced mogile.FID, err error) {
+	defer s.replicas.changed(stale{dm: c.Domain, key: c.Key})
 	err = s.db.write(ctx, func(t *tx) (err error) {
 		if err = endUpload(t, c.FID); err != nil {
 			return err

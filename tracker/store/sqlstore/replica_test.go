@@ -1,0 +1,334 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	dbtest "github.com/mogilefs/caddy-mogilefs/tests/database"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+// clock is one that tests turn.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time           { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) turn(by time.Duration)    { c.ahead.Add(int64(by)) }
+func onClock(s *Store) (c *clock)         { c = &clock{}; s.replicas.now = c.now; return c }
+func fileAs(fid int, length int64) string { return fileRow(fid, "k", length) }
+
+func fileRow(fid int, key string, length int64) string {
+	return fmt.Sprintf("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (%d, 1, '%s', %d, 0, 1)", fid, key, length)
+}
+
+// perlSource is a database as the peer's settings name it.
+func perlSource(t *testing.T, dsn string) string {
+	t.Helper()
+	c, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := strings.Cut(c.Addr, ":")
+	return fmt.Sprintf("DBI:mysql:%s:host=%s;port=%s|%s|%s", c.DBName, host, port, c.User, c.Passwd)
+}
+
+// onReplica is a store with a file "k" of one byte, and a replica on the server where it has
+// two, so that it shows who was asked. Nothing has changed of late.
+func onReplica(t *testing.T, server *dbtest.Server) (*Store, *clock, MySQL) {
+	t.Helper()
+	s := mustMySQL(t, newMySQL(t))
+	c := onClock(s)
+	raw(t, s, "INSERT INTO domain (dmid, namespace) VALUES (1, 'images')", fileAs(7, 1))
+	r := peerMySQL(t, server, "", append(mysqlPeerTables(), fileAs(7, 2))...)
+	useReplica(t, s, r)
+	c.turn(2 * recentTime)
+	return s, c, r
+}
+
+func useReplica(t *testing.T, s *Store, r MySQL) {
+	t.Helper()
+	setAll(t, s, map[string]string{"slave_keys": "one=2", "slave_one": perlSource(t, r.DSN)})
+}
+
+// setAll sets settings and has the store learn them.
+func setAll(t *testing.T, s *Store, settings map[string]string) {
+	t.Helper()
+	for field, value := range settings {
+		if err := s.SetSetting(t.Context(), field, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.LoadTopology(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantLength locates a key; a length below 0 means that there is none.
+func wantLength(t *testing.T, s *Store, key mogile.Key, want int64, when string) {
+	t.Helper()
+	f, _, _, err := s.Locate(t.Context(), 1, key)
+	switch {
+	case want < 0 && !errors.Is(err, store.ErrNotFound):
+		t.Errorf("%s: locate %q: got %+v, error %v; want %v", when, key, f, err, store.ErrNotFound)
+	case want >= 0 && (err != nil || f.Length != want):
+		t.Errorf("%s: locate %q: got %+v, error %v; want length %d", when, key, f, err, want)
+	}
+}
+
+func TestAReplicaIsReadUntilItIsUnset(t *testing.T) {
+	s, _, _ := onReplica(t, dbtest.MariaDB(t))
+	wantLength(t, s, "k", 2, "with a replica")
+	if f, err := s.FileByKey(t.Context(), 1, "k"); err != nil || f.Length != 1 {
+		t.Errorf("find by key: got %+v, error %v; want the master's", f, err)
+	}
+	if err := s.UnsetSetting(t.Context(), "slave_keys"); err != nil {
+		t.Fatal(err)
+	}
+	setAll(t, s, nil)
+	wantLength(t, s, "k", 1, "without replicas")
+	if s.replicas.set.Load() != nil {
+		t.Error("replicas: got some; want none")
+	}
+}
+
+func TestWhatAReplicaLacksIsReadFromTheMaster(t *testing.T) {
+	s, _, _ := onReplica(t, dbtest.MariaDB(t))
+	raw(t, s, fileRow(8, "new", 3))
+	wantLength(t, s, "new", 3, "a key that the replica lacks")
+	wantLength(t, s, "none", -1, "a key that nobody has")
+}
+
+func TestWhatWasChangedHereIsReadFromTheMaster(t *testing.T) {
+	s, c, _ := onReplica(t, dbtest.MariaDB(t))
+	must := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: got %v; want nil", what, err)
+		}
+	}
+	must("rename", s.Rename(t.Context(), 1, "k", "away"))
+	wantLength(t, s, "k", -1, "after the rename")
+	wantLength(t, s, "away", 1, "after the rename")
+	must("rename back", s.Rename(t.Context(), 1, "away", "k"))
+	wantLength(t, s, "k", 1, "after the rename back")
+	c.turn(2 * recentTime)
+	wantLength(t, s, "k", 2, "long after")
+	must("set class", s.SetClass(t.Context(), 7, 3))
+	wantLength(t, s, "k", 1, "after the change of class")
+	c.turn(2 * recentTime)
+	wantLength(t, s, "k", 2, "long after")
+	fid, err := s.OpenUpload(t.Context(), store.Upload{Domain: 1, Key: "k"})
+	if err == nil {
+		_, err = s.CloseUpload(t.Context(), store.Closing{FID: fid, Dev: 1, Domain: 1, Key: "k", Length: 9})
+	}
+	must("upload", err)
+	wantLength(t, s, "k", 9, "after an upload")
+	wantLength(t, s, "K", -1, "another key") // it may be the same to a collation
+	_, err = s.Delete(t.Context(), 1, "k")
+	must("delete", err)
+	wantLength(t, s, "k", -1, "after the delete")
+	c.turn(2 * recentTime)
+	wantLength(t, s, "k", 2, "where the replica stands still for long")
+}
+
+func TestTheFirstMinuteWithReplicasIsTheMasters(t *testing.T) {
+	s := mustMySQL(t, newMySQL(t))
+	c := onClock(s)
+	raw(t, s, "INSERT INTO domain (dmid, namespace) VALUES (1, 'images')", fileAs(7, 1))
+	useReplica(t, s, peerMySQL(t, dbtest.MariaDB(t), "", append(mysqlPeerTables(), fileAs(7, 2))...))
+	wantLength(t, s, "k", 1, "nobody remembers what changed before")
+	c.turn(2 * recentTime)
+	wantLength(t, s, "k", 2, "a minute later")
+}
+
+func TestADeadReplicaIsLeftAsideAndComesBack(t *testing.T) {
+	server := dbtest.OwnMariaDB(t)
+	s, c, _ := onReplica(t, server)
+	wantLength(t, s, "k", 2, "alive")
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	wantLength(t, s, "k", 1, "killed")
+	one := s.replicas.set.Load().all[0]
+	for failures := 1; failures < 4; failures++ {
+		if one.failures != failures {
+			t.Errorf("failures: got %d; want %d", one.failures, failures)
+		}
+		c.turn(time.Duration(failures)*replicaRetry - 5*time.Second)
+		if one.ready(c.now()) {
+			t.Errorf("after %d failures: got asked before its time; want it left aside", failures)
+		}
+		c.turn(10 * time.Second)
+		wantLength(t, s, "k", 1, "still dead")
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	wantLength(t, s, "k", 1, "back, before its time")
+	c.turn(time.Hour)
+	wantLength(t, s, "k", 2, "back")
+	if one.failures != 0 {
+		t.Errorf("failures: got %d; want none", one.failures)
+	}
+}
+
+func TestAFrozenReplicaCostsSecondsAndOnce(t *testing.T) {
+	server := dbtest.OwnMariaDB(t)
+	s, _, _ := onReplica(t, server)
+	wantLength(t, s, "k", 2, "alive")
+	if err := server.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	wantLength(t, s, "k", 1, "frozen")
+	if took := time.Since(began); took > 3*(replicaTimeout+replicaConnect) {
+		t.Errorf("locate: got %v; want it within %v", took, 3*(replicaTimeout+replicaConnect))
+	}
+	began = time.Now()
+	for range 20 {
+		wantLength(t, s, "k", 1, "left aside")
+	}
+	if took := time.Since(began); took > replicaTimeout {
+		t.Errorf("20 more: got %v; want it at once", took)
+	}
+	if err := server.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReplicasReplaceOneAnotherUnderLoad(t *testing.T) {
+	s, _, r := onReplica(t, dbtest.MariaDB(t))
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				ended <- nil
+				return
+			default:
+			}
+			if _, _, _, err := s.Locate(t.Context(), 1, "k"); err != nil {
+				ended <- err
+				return
+			}
+		}
+	}()
+	for version := range 10 {
+		before := s.replicas.set.Load()
+		setAll(t, s, map[string]string{"slave_version": fmt.Sprint(version)})
+		if after := s.replicas.set.Load(); after == before {
+			t.Errorf("version %d: got the same connections; want others", version)
+		}
+		setAll(t, s, map[string]string{"case_sensitive_list_keys": "1"})
+	}
+	close(stop)
+	if err := <-ended; err != nil {
+		t.Errorf("locate: got %v; want nil", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("mysql", r.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	eventually(t, "all connections to the replica are closed", func() bool {
+		var n int
+		err := db.QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE()").Scan(&n)
+		return err == nil && n == 1
+	})
+}
+
+func TestASettingThatNamesNoReplicaIsReported(t *testing.T) {
+	core, logs := observer.New(zapcore.WarnLevel)
+	s, err := OpenMySQL(t.Context(), newMySQL(t), zap.New(core))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	setAll(t, s, map[string]string{"slave_keys": "bad,none,,ssl", "slave_bad": "DBI:Pg:dbname=x|me|hush", "slave_ssl": "DBI:mysql:x;mysql_ssl=1|me|hush"})
+	var told []string
+	for _, entry := range logs.FilterMessageSnippet("replica left out").All() {
+		told = append(told, fmt.Sprint(entry.ContextMap()))
+	}
+	all := strings.Join(told, "\n")
+	if len(told) != 2 || strings.Contains(all, "hush") || !strings.Contains(all, "slave_bad") || !strings.Contains(all, "slave_ssl") {
+		t.Errorf("log: got %q; want both settings named, and no password", told)
+	}
+	if s.replicas.set.Load() != nil {
+		t.Error("replicas: got some; want none")
+	}
+}
+
+func TestReplicaSettingsAreRead(t *testing.T) {
+	got := readReplicaSettings(map[string]string{
+		"slave_keys": " a, b=3,,c", "slave_a": "A", "slave_b": "B", "slave_connect_timeout": "3", "slave_dead_retry_timeout": "x", "slave_version": "4",
+	})
+	want := replicaSettings{version: "4", sources: "a\x00A\x00b\x00B\x00", connect: 3 * time.Second, retry: replicaRetry}
+	if got != want {
+		t.Errorf("got %+v; want %+v", got, want)
+	}
+}
+
+func TestRecentChangesAreRememberedAMinute(t *testing.T) {
+	var r recent
+	now := time.Now()
+	r.forgetNothingBefore(now.Add(-time.Hour))
+	r.add(now, []stale{{dm: 1, key: "Foo "}, {fid: 7}})
+	for _, c := range []struct {
+		of   stale
+		want bool
+	}{
+		{stale{dm: 1, key: "foo"}, true}, {stale{dm: 2, key: "foo"}, false}, {stale{dm: 1, key: "fo"}, false},
+		{stale{fid: 7}, true}, {stale{fid: 8}, false}, {stale{dm: 1, key: "f\xc3\xb6o"}, true},
+	} {
+		if got := r.has(now.Add(recentTime), c.of); got != c.want {
+			t.Errorf("%+v: got %v; want %v", c.of, got, c.want)
+		}
+		if r.has(now.Add(recentTime+time.Second), c.of) {
+			t.Errorf("%+v after a minute: got it remembered; want it forgotten", c.of)
+		}
+	}
+	r.add(now, []stale{{dm: 3, key: "\xc3\x9f"}})
+	if !r.has(now, stale{dm: 3, key: "ss"}) || r.has(now, stale{dm: 4, key: "ss"}) {
+		t.Error("ss: got it compared byte by byte; want any key in the domain taken for the odd one")
+	}
+}
+
+func TestTooManyChangesSendAllToTheMaster(t *testing.T) {
+	var r recent
+	now := time.Now()
+	r.forgetNothingBefore(now.Add(-time.Hour))
+	changes := make([]stale, maxRecent)
+	for i := range changes {
+		changes[i] = stale{fid: mogile.FID(i + 1)}
+	}
+	r.add(now, changes)
+	other := stale{dm: 1, key: "other"}
+	if r.has(now, other) {
+		t.Error("full: got all changed; want one more change to that end")
+	}
+	r.add(now, []stale{{fid: maxRecent + 1}})
+	if !r.has(now.Add(recentTime), other) {
+		t.Error("overfull: got a key taken for unchanged; want none")
+	}
+	later := now.Add(recentTime + time.Second)
+	r.add(later, []stale{{fid: 5}})
+	if r.has(later, other) || !r.has(later, stale{fid: 5}) || r.has(later, stale{fid: 6}) {
+		t.Error("after a minute: got more than the one change remembered")
+	}
+	if len(r.order) != 1 || len(r.last) != 1 {
+		t.Errorf("after a minute: got %d and %d remembered; want 1", len(r.order), len(r.last))
+	}
+}
