@@ -1,311 +1,253 @@
 package takeover
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
-	"strings"
-	"sync"
+	"slices"
+	"strconv"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tests/legacy"
-	"github.com/mogilefs/caddy-mogilefs/tracker"
-	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/client"
+	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 )
 
-// answerWait is how long a test waits for an answer that should come at once.
-const answerWait = 20 * time.Second
-
-// node keeps files in memory.
-type node struct {
-	mu    sync.Mutex // guards files
-	files map[string][]byte
-}
-
-func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch content, there := n.files[r.URL.Path]; {
-	case strings.HasSuffix(r.URL.Path, "/usage"):
-		_, _ = io.WriteString(w, "total: 10485760\nused: 1048576\n")
-	case r.Method == http.MethodPut:
-		n.files[r.URL.Path] = body
-		w.WriteHeader(http.StatusCreated)
-	case r.Method == http.MethodDelete && there:
-		delete(n.files, r.URL.Path)
-	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && there:
-		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
-		_, _ = w.Write(content)
-	default:
-		w.WriteHeader(http.StatusNotFound)
-	}
-}
-
-// startNode returns where it is.
-func startNode(t *testing.T) (ip string, port uint16) {
-	t.Helper()
-	srv := httptest.NewServer(&node{files: map[string][]byte{}})
-	t.Cleanup(srv.Close)
-	return "127.0.0.1", uint16(srv.Listener.Addr().(*net.TCPAddr).Port)
-}
-
-// client talks to a tracker as everybody does.
-type client struct {
-	t *testing.T
-	net.Conn
-	in *bufio.Reader
-}
-
-// startTracker has no jobs that change anything, unless config says otherwise.
-func startTracker(t *testing.T, s store.Store, config tracker.Config) *client {
-	t.Helper()
-	if config.Workers == nil {
-		config.Workers = map[string]int{"replicate": 0, "delete": 0}
-	}
-	config.Store, config.Logger = s, zap.NewNop()
-	tr, err := tracker.New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := tr.Close(); err != nil {
-			t.Errorf("close: got %v; want nil", err)
-		}
-	})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- tr.Serve(ln) }()
-	t.Cleanup(func() {
-		_ = ln.Close()
-		<-served
-	})
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &client{t: t, Conn: conn, in: bufio.NewReader(conn)}
-}
-
-// ask sends a command and returns the pairs of its answer; code is that of a refusal.
-func (c *client) ask(command string, args ...string) (pairs url.Values, code string) {
-	c.t.Helper()
-	words := url.Values{}
-	for i := 0; i < len(args); i += 2 {
-		words.Set(args[i], args[i+1])
-	}
-	if err := c.SetDeadline(time.Now().Add(answerWait)); err != nil {
-		c.t.Fatal(err)
-	}
-	if _, err := fmt.Fprintf(c, "%s %s\r\n", command, words.Encode()); err != nil {
-		c.t.Fatal(err)
-	}
-	line, err := c.in.ReadString('\n')
-	if err != nil {
-		c.t.Fatalf("%s: got %v; want an answer", command, err)
-	}
-	status, rest, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
-	if status != "OK" {
-		code, _, _ := strings.Cut(rest, " ")
-		return nil, code
-	}
-	pairs, err = url.ParseQuery(rest)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return pairs, ""
-}
-
-// ok is ask where a refusal is none.
-func (c *client) ok(command string, args ...string) url.Values {
-	c.t.Helper()
-	pairs, code := c.ask(command, args...)
-	if code != "" {
-		c.t.Fatalf("%s %v: got %s; want OK", command, args, code)
-	}
-	return pairs
-}
-
-func (c *client) want(pairs url.Values, name, want string) {
-	c.t.Helper()
-	if got := pairs.Get(name); got != want {
-		c.t.Errorf("%s: got %q; want %q", name, got, want)
+// onOldDatabases runs a test with a tracker on each kind of old database. It has storage
+// nodes, and its jobs rest.
+func onOldDatabases(t *testing.T, test func(t *testing.T, d *legacy.Database, nodes []*node, k talk)) {
+	for name, v := range legacy.Current() {
+		t.Run(name, func(t *testing.T) {
+			nodes, at := startNodes(t)
+			v.Nodes = at
+			d := legacy.New(t, v)
+			k, _ := newTracker(t, open(t, d), resting)
+			test(t, d, nodes, k)
+		})
 	}
 }
 
 func TestEverythingIsFoundInAnOldDatabase(t *testing.T) {
-	each(t, installations, func(t *testing.T, i installation) {
-		ip, port := startNode(t)
-		db := i.make(t, ip, port)
-		c := startTracker(t, db.open(t), tracker.Config{})
-		base := fmt.Sprintf("http://%s:%d", ip, port)
-		for fid, key := range legacy.Keys {
-			if i.latin1 && fid == 106 {
-				continue
+	onOldDatabases(t, func(t *testing.T, d *legacy.Database, nodes []*node, k talk) {
+		for _, f := range d.Files() {
+			checkFile(t, k, f)
+		}
+		checkKeys(t, d, k)
+		checkTopology(t, k)
+		checkUpkeep(t, k)
+	})
+}
+
+func checkFile(t *testing.T, k talk, f legacy.File) {
+	t.Helper()
+	info, err := k.Info(t.Context(), f.Domain, f.Key)
+	want := client.Info{FID: f.FID, Length: f.Length, Class: f.Class, DevCount: len(f.Devices), Checksum: f.Checksum}
+	if err != nil || !cmp.Equal(want, info) {
+		t.Errorf("%q: got %+v, error %v; want %+v", f.Key, info, err, want)
+		return
+	}
+	loc, err := k.Locate(t.Context(), f.Domain, f.Key, client.MainZone)
+	var got []mogile.DevID
+	for _, c := range loc.Copies {
+		got = append(got, c.Dev)
+	}
+	slices.Sort(got)
+	known := slices.DeleteFunc(slices.Clone(f.Devices), func(dev mogile.DevID) bool { return dev > 4 })
+	if err != nil || loc.FID != f.FID || !slices.Equal(got, known) {
+		t.Errorf("%q: got fid %d on %v, error %v; want %d on %v", f.Key, loc.FID, got, err, f.FID, known)
+	}
+}
+
+// checkKeys lists all keys, a few at a time, and those of some prefixes.
+func checkKeys(t *testing.T, d *legacy.Database, k talk) {
+	t.Helper()
+	all := map[string]bool{}
+	for _, f := range d.Files() {
+		if f.Domain == legacy.Images {
+			all[string(f.Key)] = true
+		}
+	}
+	listed := map[string]bool{}
+	for after := ""; ; {
+		page, err := k.ask(t.Context(), "list_keys", "domain", "images", "limit", "7", "after", after)
+		if errors.Is(err, protocol.NoneMatch) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; page["key_"+strconv.Itoa(i)] != ""; i++ {
+			key := page["key_"+strconv.Itoa(i)]
+			if listed[key] {
+				t.Fatalf("list after %q: got %q again; want each key once", after, key)
 			}
-			info := c.ok("file_info", "domain", "images", "key", key)
-			c.want(info, "fid", fmt.Sprint(fid))
-			c.ok("get_paths", "domain", "images", "key", key, "noverify", "1")
+			listed[key] = true
 		}
-		info := c.ok("file_info", "domain", "images", "key", "plain.jpg", "devices", "1")
-		c.want(info, "length", "5")
-		c.want(info, "class", "thumb")
-		c.want(info, "devids", "1,2")
-		c.want(info, "checksum", "MD5:5d41402abc4b2a76b9719d911017c592")
-		paths := c.ok("get_paths", "domain", "images", "key", legacy.Keys[102], "noverify", "1")
-		c.want(paths, "path1", base+"/dev1/0/000/000/0000000102.fid")
-		// On a device of a host that is down: better than nothing.
-		paths = c.ok("get_paths", "domain", "images", "key", legacy.Keys[104], "noverify", "1")
-		c.want(paths, "path1", "http://127.7.0.2:7600/dev3/0/000/000/0000000104.fid")
-		c.want(c.ok("get_paths", "domain", "images", "key", "without/copy"), "paths", "0")
-		c.want(c.ok("get_paths", "domain", "Foreign", "key", "elsewhere", "noverify", "1"), "paths", "1")
-		keys := len(legacy.Keys) + 1
-		if i.latin1 {
-			keys--
+		after = page["next_after"]
+	}
+	if diff := cmp.Diff(all, listed); diff != "" {
+		t.Errorf("keys listed, without those that should be (-) and with those that should not (+):\n%s", diff)
+	}
+	for prefix, want := range map[string]string{"photos/": "10", "grö": "1", "100%": "1", "under_": "1", `back\`: "1"} {
+		if got := k.ok(t, "list_keys", "domain", "images", "prefix", prefix)["key_count"]; got != want {
+			t.Errorf("list of %q: got %s keys; want %s", prefix, got, want)
 		}
-		c.want(c.ok("list_keys", "domain", "images"), "key_count", fmt.Sprint(keys))
-		c.want(c.ok("list_keys", "domain", "images", "prefix", "grün/"), "key_1", legacy.Keys[102])
-		c.want(c.ok("file_debug", "fid", "103"), "replqueue_fromdevid", "1")
-		c.wantTopology()
-		c.wantUpkeep()
+	}
+	k.refused(t, protocol.NoneMatch, "list_keys", "domain", "images", "prefix", "underXscore")
+}
+
+// want compares some values of an answer.
+func want(t *testing.T, got protocol.Values, what map[string]string) {
+	t.Helper()
+	some := protocol.Values{}
+	for name := range what {
+		some[name] = got[name]
+	}
+	if diff := cmp.Diff(protocol.Values(what), some); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+}
+
+// checkTopology looks at what the rows of hosts, devices, domains and classes became.
+func checkTopology(t *testing.T, k talk) {
+	t.Helper()
+	want(t, k.ok(t, "get_hosts"), map[string]string{"hosts": "6"})
+	want(t, k.ok(t, "get_hosts", "hostid", "1"), map[string]string{"host1_status": "alive", "host1_altip": "10.9.0.1", "host1_altmask": "10.9.0.0/16"})
+	for id, status := range map[string]string{"2": "alive", "3": "down", "4": "readonly", "7": "dead", "9": "down"} {
+		want(t, k.ok(t, "get_hosts", "hostid", id), map[string]string{"host1_status": status})
+	}
+	for id, status := range map[string]string{
+		"1": "alive", "2": "alive", "3": "drain", "4": "readonly", "5": "down", "6": "dead", "8": "alive", "9": "alive",
+	} {
+		want(t, k.ok(t, "get_devices", "devid", id), map[string]string{"dev1_status": status})
+	}
+	for id, weight := range map[string]string{"1": "100", "2": "50", "5": "100"} {
+		want(t, k.ok(t, "get_devices", "devid", id), map[string]string{"dev1_weight": weight})
+	}
+	want(t, classesOf(k.ok(t, "get_domains")), map[string]string{
+		"images/default": "2 MultipleHosts() NONE", "images/thumb": "1 MultipleHosts() NONE", "images/original": "3 MultipleHosts(3) MD5",
+		"mail/default": "3 MultipleHosts() NONE", "mail/keep": "2 MultipleDevices() SHA-1", "empty/default": "2 MultipleHosts() NONE",
 	})
 }
 
-// wantTopology checks what the rows of hosts, devices, domains and classes became.
-func (c *client) wantTopology() {
-	c.t.Helper()
-	hosts := c.ok("get_hosts")
-	c.want(hosts, "hosts", "4")
-	c.want(c.ok("get_hosts", "hostid", "9"), "host1_status", "readonly")
-	two := c.ok("get_hosts", "hostid", "2")
-	c.want(two, "host1_altip", "127.8.0.2")
-	c.want(two, "host1_http_get_port", "7600")
-	for devid, status := range map[string]string{"1": "alive", "4": "dead", "5": "down", "6": "readonly", "8": "drain"} {
-		c.want(c.ok("get_devices", "devid", devid), "dev1_status", status)
-	}
-	c.want(c.ok("get_devices", "devid", "2"), "dev1_weight", "50")
-	domains := c.ok("get_domains")
-	c.want(domains, "domains", "3")
-	classes := map[string]string{}
-	for d := 1; d <= 3; d++ {
-		prefix := fmt.Sprintf("domain%d", d)
-		for n := 1; domains.Has(fmt.Sprintf("%sclass%dname", prefix, n)); n++ {
-			at := fmt.Sprintf("%sclass%d", prefix, n)
-			classes[domains.Get(prefix)+"/"+domains.Get(at+"name")] = domains.Get(at+"mindevcount") + " " +
-				domains.Get(at+"replpolicy") + " " + domains.Get(at+"hashtype")
+// classesOf is mindevcount, policy and hashtype by domain/class.
+func classesOf(domains protocol.Values) protocol.Values {
+	all := protocol.Values{}
+	for d := 1; domains[fmt.Sprint("domain", d)] != ""; d++ {
+		prefix := fmt.Sprint("domain", d)
+		for c := 1; domains[fmt.Sprint(prefix, "class", c, "name")] != ""; c++ {
+			at := fmt.Sprint(prefix, "class", c)
+			all[domains[prefix]+"/"+domains[at+"name"]] = domains[at+"mindevcount"] + " " + domains[at+"replpolicy"] + " " + domains[at+"hashtype"]
 		}
 	}
-	want := map[string]string{
-		"images/default": "3 MultipleHosts() NONE", "images/thumb": "1 MultipleHosts() MD5",
-		"images/original": "2 MultipleHosts(2) NONE", "empty/default": "2 MultipleHosts() NONE",
-		"Foreign/default": "2 MultipleHosts() NONE",
-	}
-	if diff := cmp.Diff(want, classes); diff != "" {
-		c.t.Errorf("classes (-want +got):\n%s", diff)
-	}
+	return all
 }
 
-// wantUpkeep checks that another tracker's fsck and rebalance are seen.
-func (c *client) wantUpkeep() {
-	c.t.Helper()
-	status := c.ok("fsck_status")
-	c.want(status, "running", "1")
-	c.want(status, "host", "old-tracker")
-	c.want(status, "max_fid_checked", "100")
-	c.want(status, "num_POVI", "3")
-	c.want(status, "num_REPL", "1") // the row that had not been counted
-	if _, code := c.ask("fsck_start"); code != "fsck_running" {
-		c.t.Errorf("fsck_start: got %q; want fsck_running", code)
+// checkUpkeep sees another tracker's fsck and rebalance, and what operators have set.
+func checkUpkeep(t *testing.T, k talk) {
+	t.Helper()
+	want(t, k.ok(t, "fsck_status"), map[string]string{
+		"running": "1", "host": legacy.Neighbour, "max_fid_checked": "4", "end_fid": "1000", "policy_only": "1",
+		"start_time": "1700000000", "stop_time": "0", "max_logid": "4",
+		"num_NOPA": "2", "num_MISS": "1", // with the row that had not been counted
+	})
+	k.refused(t, protocol.FsckRunning, "fsck_start")
+	k.refused(t, protocol.RebalRunning, "rebalance_start")
+	want(t, k.ok(t, "server_setting", "key", "rebal_host"), map[string]string{"value": legacy.Neighbour})
+	state := k.ok(t, "rebalance_status")["state"]
+	if wanted := "sdev_lastfid=2"; !slices.Contains(splitBlanks(state), wanted) {
+		t.Errorf("rebalance_status: got %q; want %s in it", state, wanted)
 	}
-	if state := c.ok("rebalance_status").Get("state"); !strings.Contains(state, "fids_queued=7") {
-		c.t.Errorf("rebalance_status: got %q; want the state in the database", state)
-	}
-	c.want(c.ok("server_setting", "key", "our_own"), "value", "kept")
-}
-
-// TestTakingOverTouchesOnlyWhatItMust looks at the tables that no command has a reason to
-// change, before and after.
-func TestTakingOverTouchesOnlyWhatItMust(t *testing.T) {
-	each(t, installations, func(t *testing.T, i installation) {
-		ip, port := startNode(t)
-		db := i.make(t, ip, port)
-		kept := []string{
-			"domain", "class", "file", "file_on", "tempfile", "host", "server_settings",
-			"file_to_queue", "fsck_log", "checksum",
-		}
-		if i.kind != legacy.SQLite { // a file has one tracker, whose leases end with it
-			kept = append(kept, "file_to_replicate")
-		}
-		if !i.variant.Bare {
-			kept = append(kept, "unreachable_fids", "file_on_corrupt")
-		}
-		before := db.dump(t, kept...)
-		c := startTracker(t, db.open(t), tracker.Config{})
-		c.ok("get_paths", "domain", "images", "key", "plain.jpg")
-		if diff := cmp.Diff(before, db.dump(t, kept...)); diff != "" {
-			t.Errorf("tables (-before +after):\n%s", diff)
-		}
-		if n := db.number(t, "SELECT COUNT(*) FROM file_to_delete2 WHERE fid IN (200, 201, 400, 210, 211)"); n != 5 {
-			t.Errorf("rows to delete: got %d; want the 3 that were there, and those of both legacy queues", n)
-		}
+	log := k.ok(t, "fsck_getlog", "after_logid", "0")
+	want(t, log, map[string]string{"row_count": "4", "row_1_evcode": "NOPA", "row_2_devid": "1", "row_3_fid": ""})
+	want(t, k.ok(t, "server_setting", "key", "somebody_elses"), map[string]string{"value": "a=b&c d\n%"})
+	want(t, k.ok(t, "file_debug", "fid", "2"), map[string]string{
+		"replqueue_nexttry": "1", "replqueue_fromdevid": "2", "replqueue_flags": "7", "replqueue_failcount": "1",
 	})
 }
 
-// TestNewFilesGetNewFIDs: greater than those of all that is or was, whatever table tells.
-func TestNewFilesGetNewFIDs(t *testing.T) {
-	each(t, installations, func(t *testing.T, i installation) {
-		ip, port := startNode(t)
-		db := i.make(t, ip, port)
-		c := startTracker(t, db.open(t), tracker.Config{})
-		c.want(c.ok("create_open", "domain", "images", "key", "new"), "fid", fmt.Sprint(legacy.Highest+1))
-		if _, code := c.ask("create_open", "domain", "images", "key", "new", "fid", "201"); code != "fid_in_use" {
-			t.Errorf("open with the fid of a file that waits to be deleted: got %q; want fid_in_use", code)
+func splitBlanks(text string) []string {
+	words := []string{""}
+	for _, r := range text {
+		if r == ' ' {
+			words = append(words, "")
+			continue
 		}
-	})
+		words[len(words)-1] += string(r)
+	}
+	return words
 }
 
 // TestAFileGoesRound uploads, overwrites, renames, lists and deletes keys beside old ones.
 func TestAFileGoesRound(t *testing.T) {
-	each(t, installations, func(t *testing.T, i installation) {
-		ip, port := startNode(t)
-		db := i.make(t, ip, port)
-		c := startTracker(t, db.open(t), tracker.Config{})
-		for _, key := range []string{"plain.jpg", "neu/ö.jpg"} { // the first replaces an old one
-			opened := c.ok("create_open", "domain", "images", "key", key, "class", "thumb")
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, opened.Get("path"), strings.NewReader("hello"))
-			if err != nil {
-				t.Fatal(err)
+	onOldDatabases(t, func(t *testing.T, d *legacy.Database, nodes []*node, k talk) {
+		seen := map[mogile.FID]bool{}
+		for _, key := range []mogile.Key{"photos/001.jpg", "new/ö.jpg"} { // the first replaces an old one
+			fid, err := k.upload(t.Context(), nodes, legacy.Images, key)
+			if err != nil || fid <= d.HighestFID() || seen[fid] {
+				t.Fatalf("upload %q: got fid %d, error %v; want more than %d", key, fid, err, d.HighestFID())
 			}
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				t.Fatal(err)
+			seen[fid] = true
+			loc, err := k.Locate(t.Context(), legacy.Images, key, client.MainZone)
+			if err != nil || loc.FID != fid || len(loc.Copies) != 1 {
+				t.Errorf("%q: got %+v, error %v; want fid %d with a copy", key, loc, err, fid)
 			}
-			_ = resp.Body.Close()
-			c.ok("create_close", "domain", "images", "key", key, "fid", opened.Get("fid"),
-				"devid", opened.Get("devid"), "path", opened.Get("path"), "size", "5")
-			c.want(c.ok("get_paths", "domain", "images", "key", key), "path1", opened.Get("path"))
 		}
-		c.want(c.ok("file_debug", "fid", "101"), "delqueue_fid", "101")
-		c.ok("rename", "domain", "images", "from_key", "neu/ö.jpg", "to_key", "neu/ä.jpg")
-		c.want(c.ok("list_keys", "domain", "images", "prefix", "neu/"), "key_1", "neu/ä.jpg")
-		c.ok("delete", "domain", "images", "key", "neu/ä.jpg")
-		if _, code := c.ask("file_info", "domain", "images", "key", "neu/ä.jpg"); code != "unknown_key" {
-			t.Errorf("file_info of a deleted key: got %q; want unknown_key", code)
-		}
-		if n := db.number(t, "SELECT COUNT(*) FROM server_settings WHERE field = 'schema_version' AND value = '17'"); n != 1 {
-			t.Error("the schema's version is not 17 any more")
-		}
+		want(t, k.ok(t, "file_debug", "fid", "1"), map[string]string{"delqueue_fid": "1"})
+		k.ok(t, "rename", "domain", "images", "from_key", "new/ö.jpg", "to_key", "new/ä.jpg")
+		want(t, k.ok(t, "list_keys", "domain", "images", "prefix", "new/"), map[string]string{"key_1": "new/ä.jpg", "key_count": "1"})
+		k.ok(t, "delete", "domain", "images", "key", "new/ä.jpg")
+		k.refused(t, protocol.UnknownKey, "file_info", "domain", "images", "key", "new/ä.jpg")
+		k.refused(t, protocol.FIDInUse, "create_open", "domain", "images", "key", "k", "fid", (d.HighFID() + 10).String())
+		// An upload that was begun with the old tracker ends with this one.
+		nodes[0].put(legacy.YoungUpload.Path(1), "12345")
+		k.ok(t, "create_close", "domain", "images", "key", "young", "fid", legacy.YoungUpload.String(), "devid", "1",
+			"path", fmt.Sprintf("http://%s:%d%s", d.Nodes[0].IP, d.Nodes[0].Port, legacy.YoungUpload.Path(1)), "size", "5")
+		want(t, k.ok(t, "file_info", "domain", "images", "key", "young"), map[string]string{"class": "original", "length": "5"})
 	})
+}
+
+// TestJobsHonourWhatTheOldTrackerHasClaimed: on a database that others use, nobody touches a
+// row before its time; what is due is worked on.
+func TestJobsHonourWhatTheOldTrackerHasClaimed(t *testing.T) {
+	for name, v := range kinds {
+		t.Run(name, func(t *testing.T) {
+			nodes, at := startNodes(t)
+			v.Nodes = at
+			d := legacy.New(t, v)
+			for _, f := range d.Files() {
+				for _, dev := range f.Devices {
+					if dev <= 4 {
+						nodeOf(nodes, dev).put(f.FID.Path(dev), "x")
+					}
+				}
+			}
+			// Jobs give each device some seconds to appear; this one never does.
+			d.Do(t, "UPDATE host SET status = 'down' WHERE hostid = 4")
+			leased := "SELECT nexttry FROM file_to_replicate WHERE fid IN (5, 6, 299) ORDER BY fid"
+			before := d.Texts(t, leased)
+			newTracker(t, open(t, d), map[string]int{"replicate": 2, "delete": 2})
+			eventually(t, "deletions that are due", func() bool {
+				return d.Number(t, "SELECT COUNT(*) FROM file_on WHERE fid = 310") == 0
+			})
+			eventually(t, "replications that are due", func() bool {
+				return d.Number(t, "SELECT COUNT(*) FROM file_to_replicate WHERE fid = 1 AND nexttry = 0") == 0
+			})
+			if d.Kind == legacy.SQLite { // which nobody else uses
+				return
+			}
+			if got := d.Texts(t, leased); !slices.Equal(got, before) {
+				t.Errorf("claimed and postponed rows: got nexttry %v; want %v", got, before)
+			}
+			if n := d.Number(t, "SELECT COUNT(*) FROM file_to_delete2 WHERE fid IN (301, 302)"); n != 2 {
+				t.Errorf("claimed and postponed deletions: got %d; want 2", n)
+			}
+			parked := fmt.Sprintf("SELECT COUNT(*) FROM file_to_replicate WHERE nexttry = %d", legacy.Parked)
+			if n := d.Number(t, parked); n != 1 {
+				t.Errorf("parked rows: got %d; want 1", n)
+			}
+		})
+	}
 }
