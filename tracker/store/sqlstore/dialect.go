@@ -80,8 +80,13 @@ type dialect struct {
 	oneTracker bool
 	// tables lists all tables and views of the database by name.
 	tables string
-	// schema creates the tables of schema.go.
-	schema []string
+	// columns lists those of all tables: table, name, type, collation, conditions on its
+	// values, and the clauses that remove these.
+	columns string
+	// schema creates the tables of schema.go, and needs names those of them that are
+	// created when they alone are missing.
+	schema, needs []string
+	upgrade       upgradeWords
 	// keyRange is the condition under which dkey begins with prefix and sorts
 	// after the given key in the database's order; empty when all keys do.
 	keyRange func(prefix, after mogile.Key) (condition string, args []any)

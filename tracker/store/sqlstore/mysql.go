@@ -41,6 +41,10 @@ type MySQL struct {
 	// Timeout bounds a statement, at the server and, should that be frozen, here; half
 	// of it is how long one statement waits for another's lock. 0: 10 s.
 	Timeout time.Duration
+	// Upgrade brings a database of an older version up to date (versions 10 to 16), and
+	// adds what is missing in one that is. Peers of the older version don't start any
+	// more then.
+	Upgrade bool
 }
 
 // OpenMySQL opens a MySQL or MariaDB database, in which it creates the tables when there
@@ -61,7 +65,7 @@ func openMySQL(ctx context.Context, m MySQL, log *zap.Logger) (*Store, error) {
 	}
 	d := mysqlDialect()
 	db := newServerDB(sql.OpenDB(connector), d, m.Connections, log)
-	if err := prepareMySQL(ctx, db, connector, log); err != nil {
+	if err := prepareMySQL(ctx, db, connector, m.Upgrade, log); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	s, err := open(ctx, db, log)
@@ -182,13 +186,14 @@ func (c *mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // prepareMySQL makes sure of the tables, and completes the dialect with what it depends
 // on.
-func prepareMySQL(ctx context.Context, db *serverDB, c *mysqlConnector, log *zap.Logger) error {
+func prepareMySQL(ctx context.Context, db *serverDB, c *mysqlConnector, upgrade bool, log *zap.Logger) error {
 	var is mysqlFacts
+	var found survey
 	err := db.read(ctx, func(t *tx) (err error) {
 		if is, err = learnServer(t); err != nil {
 			return err
 		}
-		if err := ensureMySQLSchema(t); err != nil {
+		if found, err = ensureMySQLSchema(t, upgrade); err != nil {
 			return err
 		}
 		return is.learnTables(t)
@@ -196,6 +201,7 @@ func prepareMySQL(ctx context.Context, db *serverDB, c *mysqlConnector, log *zap
 	if err != nil {
 		return err
 	}
+	found.report(log)
 	is.teach(db.d, c)
 	is.warn(log)
 	db.sessions.forget() // they were set up before this was known
@@ -204,15 +210,15 @@ func prepareMySQL(ctx context.Context, db *serverDB, c *mysqlConnector, log *zap
 
 // ensureMySQLSchema is ensureSchema, by one tracker at a time: creating a table commits,
 // so no transaction keeps others from a half of it.
-func ensureMySQLSchema(t *tx) error {
+func ensureMySQLSchema(t *tx, upgrade bool) (found survey, err error) {
 	var got sql.Null[int]
 	const name = "CONCAT('mogilefs:schema:', LEFT(MD5(DATABASE()), 16))"
 	if err := t.row("SELECT GET_LOCK(" + name + ", 30)").Scan(&got); err != nil {
-		return err
+		return found, err
 	}
 	if got.V != 1 {
-		return errors.New("another tracker has been creating the tables for half a minute")
+		return found, errors.New("another tracker has been creating the tables for half a minute")
 	}
-	err := ensureSchema(t)
-	return errors.Join(err, t.row("SELECT RELEASE_LOCK("+name+")").Scan(&got))
+	found, err = ensureSchema(t, upgrade)
+	return found, errors.Join(err, t.row("SELECT RELEASE_LOCK("+name+")").Scan(&got))
 }

@@ -30,7 +30,9 @@ func mysqlDialect() *dialect {
 		tryLock: tryMySQLLock,
 		unlock:  unlockMySQL,
 		tables:  "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
+		columns: mysqlColumns,
 		schema:  mysqlSchema,
+		upgrade: mysqlUpgrade(),
 	}
 }
 

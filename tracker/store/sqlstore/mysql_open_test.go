@@ -62,13 +62,13 @@ func TestAnUnusableMySQLIsRefused(t *testing.T) {
 	settings := "CREATE TABLE server_settings (field VARCHAR(50) PRIMARY KEY, value TEXT)"
 	version := func(v string) string { return "INSERT INTO server_settings VALUES ('schema_version', '" + v + "')" }
 	for want, texts := range map[string][]string{
-		"(a, posts)":                           {"CREATE TABLE posts (id INT)", "CREATE VIEW a AS SELECT 1"},
-		"no schema_version":                    {settings},
-		"found schema_version 15, want 17":     {settings, version("15")},
-		"found schema_version 18, want 17":     {settings, version("18")},
-		"no table domain":                      {settings, version("17")},
-		"no table checksum":                    append(mysqlPeerTables(), "DROP TABLE checksum"),
-		"table class lacks one of the columns": append(mysqlPeerTables(), "ALTER TABLE class DROP hashtype"),
+		"(a, posts)":                            {"CREATE TABLE posts (id INT)", "CREATE VIEW a AS SELECT 1"},
+		"no schema_version":                     {settings},
+		"found schema_version 15, want 17":      {settings, version("15")},
+		"found schema_version 18, want 17":      {settings, version("18")},
+		"no table domain":                       {settings, version("17")},
+		"no table checksum":                     append(mysqlPeerTables(), "DROP TABLE checksum"),
+		"table class lacks the column hashtype": append(mysqlPeerTables(), "ALTER TABLE class DROP hashtype"),
 	} {
 		m := peerMySQL(t, dbtest.MariaDB(t), "", texts...)
 		_, err := OpenMySQL(t.Context(), m, zap.NewNop())

@@ -48,6 +48,10 @@ type Postgres struct {
 	// Timeout bounds a statement, at the server and, should that be frozen, here; half
 	// of it is how long one statement waits for another's lock. 0: 10 s.
 	Timeout time.Duration
+	// Upgrade brings a database of an older version up to date (versions 10 to 16), and
+	// adds what is missing in one that is. Peers of the older version don't start any
+	// more then.
+	Upgrade bool
 
 	// host stands in for the name of this machine, in tests.
 	host string
@@ -75,15 +79,16 @@ func openPostgres(ctx context.Context, p Postgres, log *zap.Logger) (*Store, err
 	}
 	d := postgresDialect(p.host)
 	db := newServerDB(sql.OpenDB(postgresConnector{stdlib.GetConnector(*config)}), d, p.Connections, log)
-	if err := prepare(ctx, db, log); err != nil {
+	if err := prepare(ctx, db, p.Upgrade, log); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
 	return open(ctx, db, log)
 }
 
 // prepare makes sure of the tables, and completes the dialect with what it depends on.
-func prepare(ctx context.Context, db *serverDB, log *zap.Logger) error {
+func prepare(ctx context.Context, db *serverDB, upgrade bool, log *zap.Logger) error {
 	var is postgresFacts
+	var found survey
 	err := db.write(ctx, func(t *tx) (err error) {
 		if err := checkPostgresVersion(t); err != nil {
 			return err
@@ -92,7 +97,7 @@ func prepare(ctx context.Context, db *serverDB, log *zap.Logger) error {
 		if _, err := t.exec("SELECT pg_advisory_xact_lock(?, ?)", allHosts, lockID("mogilefs:schema")); err != nil {
 			return err
 		}
-		if err := ensureSchema(t); err != nil {
+		if found, err = ensureSchema(t, upgrade); err != nil {
 			return err
 		}
 		is, err = learnPostgres(t)
@@ -101,6 +106,7 @@ func prepare(ctx context.Context, db *serverDB, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
+	found.report(log)
 	is.teach(db.d)
 	is.warn(log)
 	return db.checkLocks(ctx)

@@ -34,7 +34,9 @@ func postgresDialect(host string) *dialect {
 		tryLock:    locks.tryLock,
 		unlock:     locks.unlock,
 		tables:     postgresTables,
+		columns:    postgresColumns,
 		schema:     postgresSchema,
+		upgrade:    postgresUpgrade(),
 	}
 }
 

@@ -73,7 +73,7 @@ func TestAnUnusableDatabaseIsRefusedAndLeftAlone(t *testing.T) {
 		foreign(t, "CREATE TABLE server_settings (a INT)"):              "unreadable",
 		foreign(t, settings, version("17")):                             "no table domain",
 		foreign(t, append(whole, "DROP TABLE checksum")...):             "no table checksum",
-		foreign(t, append(whole, "ALTER TABLE class DROP hashtype")...): "table class lacks one of the columns",
+		foreign(t, append(whole, "ALTER TABLE class DROP hashtype")...): "table class lacks the column hashtype",
 		garbage: "no SQLite database",
 	} {
 		before := readFile(t, path)

@@ -39,12 +39,29 @@ const minReaders = 8
 // directory when it is missing; path ":memory:" is for tests. It returns
 // store.ErrSchema when something else is in the file.
 func OpenSQLite(ctx context.Context, path string, log *zap.Logger) (*Store, error) {
-	db, err := openSQLite(ctx, path)
-	if err != nil {
-		return nil, wrap(err, "open SQLite database %s", path)
-	}
-	s, err := open(ctx, db, log)
+	s, err := openSQLiteStore(ctx, path, false, log)
 	return s, wrap(err, "open SQLite database %s", path)
+}
+
+// UpgradeSQLite is OpenSQLite, but brings a database of an older version up to date
+// (versions 10 to 16), and adds what is missing in one that is.
+func UpgradeSQLite(ctx context.Context, path string, log *zap.Logger) (*Store, error) {
+	s, err := openSQLiteStore(ctx, path, true, log)
+	return s, wrap(err, "upgrade SQLite database %s", path)
+}
+
+func openSQLiteStore(ctx context.Context, path string, upgrade bool, log *zap.Logger) (*Store, error) {
+	db, err := openSQLite(ctx, path, func(t *tx) error {
+		found, err := ensureSchema(t, upgrade)
+		if err == nil {
+			found.report(log)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, db, log)
 }
 
 // sqliteDB has one connection that writes, owned by its writer, and several that
@@ -63,7 +80,8 @@ type sqliteDB struct {
 	reads   *statements
 }
 
-func openSQLite(ctx context.Context, path string) (_ *sqliteDB, err error) {
+// openSQLite runs ensure as the first transaction.
+func openSQLite(ctx context.Context, path string, ensure func(*tx) error) (_ *sqliteDB, err error) {
 	if path != memory {
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 			return nil, err
@@ -79,7 +97,7 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteDB, err error) {
 			err = errors.Join(err, db.closeConns())
 		}
 	}()
-	if err := db.openWriting(ctx, path); err != nil {
+	if err := db.openWriting(ctx, path, ensure); err != nil {
 		return nil, notADatabase(err)
 	}
 	if path != memory {
@@ -93,7 +111,7 @@ func openSQLite(ctx context.Context, path string) (_ *sqliteDB, err error) {
 
 // openWriting checks what is in the file before it touches anything there: the
 // journal mode is written into the file, which may be somebody else's.
-func (db *sqliteDB) openWriting(ctx context.Context, path string) (err error) {
+func (db *sqliteDB) openWriting(ctx context.Context, path string, ensure func(*tx) error) (err error) {
 	if db.writing, err = sqliteHandle(path, "synchronous(FULL)"); err != nil {
 		return err
 	}
@@ -103,7 +121,7 @@ func (db *sqliteDB) openWriting(ctx context.Context, path string) (err error) {
 	}
 	db.writes = newStatements(sqliteDialect(), db.conn.PrepareContext)
 	db.writer = newWriter(db.writes.in(context.Background()))
-	if err := db.writer.first(ctx, ensureSchema); err != nil {
+	if err := db.writer.first(ctx, ensure); err != nil {
 		return err
 	}
 	if path == memory {
@@ -258,7 +276,10 @@ func sqliteDialect() *dialect {
 		},
 		oneTracker: true,
 		tables:     "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND substr(name, 1, 7) <> 'sqlite_'",
+		columns:    sqliteColumns,
 		schema:     sqliteSchema,
+		needs:      []string{"lock"},
+		upgrade:    sqliteUpgrade(),
 		keyRange:   bytewiseKeyRange,
 	}
 }

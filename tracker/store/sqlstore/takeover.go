@@ -2,6 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -16,23 +19,24 @@ const peerLease = 1000
 // takeOver readies a database that another program, or this one before a crash,
 // has worked on.
 func (s *Store) takeOver(ctx context.Context) error {
-	var moved, released int64
-	err := s.db.write(ctx, func(t *tx) (err error) {
-		if err := raiseFIDs(t); err != nil {
-			return wrap(err, "seed fids")
-		}
-		if moved, err = drainLegacyQueues(t); err != nil {
-			return wrap(err, "drain legacy delete queues")
-		}
+	if err := s.db.write(ctx, raiseFIDs); err != nil {
+		return wrap(err, "seed fids")
+	}
+	moved, err := s.drainLegacyQueues(ctx)
+	if err != nil {
+		return wrap(err, "drain legacy delete queues")
+	}
+	var released int64
+	err = s.db.write(ctx, func(t *tx) (err error) {
 		if t.d.oneTracker {
 			released, err = releaseLeases(t)
 		}
-		return wrap(err, "release leases")
+		return err
 	})
 	if err == nil && moved+released > 0 {
 		s.log.Info("took over database", zap.Int64("moved_legacy_deletes", moved), zap.Int64("released_leases", released))
 	}
-	return err
+	return wrap(err, "release leases")
 }
 
 // fidTables are the tables that tell of fids that are or were in use, but for
@@ -59,7 +63,11 @@ func raiseFIDs(t *tx) error {
 	if err != nil || taken || highest == 0 {
 		return err
 	}
-	if err := insertTempfile(t, store.Upload{FID: highest}); err != nil {
+	err = insertTempfile(t, store.Upload{FID: highest})
+	if errors.Is(err, store.ErrDup) {
+		return nil // another tracker has come so far in this moment
+	}
+	if err != nil {
 		return err
 	}
 	_, err = t.exec("DELETE FROM tempfile WHERE fid = ?", highest)
@@ -67,19 +75,54 @@ func raiseFIDs(t *tx) error {
 }
 
 // drainLegacyQueues moves what trackers before schema 12 queued for deletion to
-// where it is looked for now (docs/spec/schema.md §5.5).
-func drainLegacyQueues(t *tx) (int64, error) {
-	now, err := t.exec(`INSERT IGNORE INTO file_to_delete2 (fid, nexttry)
-		SELECT fid, UNIX_TIMESTAMP() FROM file_to_delete`)
+// where it is looked for now (docs/spec/schema.md §5.5), and returns how much. Peers
+// beside us drain the same tables, and may postpone the rows they have in hand back into
+// the second; the next start finds those.
+func (s *Store) drainLegacyQueues(ctx context.Context) (moved int64, err error) {
+	for _, q := range []struct{ table, due string }{
+		{"file_to_delete", "UNIX_TIMESTAMP()"}, {"file_to_delete_later", "delafter"},
+	} {
+		for more := true; more && err == nil; {
+			var n int
+			err = s.db.write(ctx, func(t *tx) (err error) {
+				n, err = moveLegacy(t, q.table, q.due)
+				return err
+			})
+			moved, more = moved+int64(n), n == portion
+		}
+	}
+	return moved, err
+}
+
+// moveLegacy moves the rows that nobody has in hand, at most a portion. It names each:
+// a row that a peer adds meanwhile must not be removed unmoved.
+func moveLegacy(t *tx, table, due string) (int, error) {
+	fids, err := list(t, single[mogile.FID], "SELECT fid FROM "+table+" ORDER BY fid LIMIT ? FOR UPDATE", portion)
 	if err != nil {
 		return 0, err
 	}
-	later, err := t.exec(`INSERT IGNORE INTO file_to_delete2 (fid, nexttry)
-		SELECT fid, delafter FROM file_to_delete_later`)
-	if err != nil {
-		return 0, err
+	for some := range slices.Chunk(fids, perStatement) {
+		in, args := inList(some)
+		if _, err := t.exec("INSERT IGNORE INTO file_to_delete2 (fid, nexttry) SELECT fid, "+due+" FROM "+table+" WHERE "+in, args...); err != nil {
+			return 0, err
+		}
+		if _, err := t.exec("DELETE FROM "+table+" WHERE "+in, args...); err != nil {
+			return 0, err
+		}
 	}
-	return now + later, t.all([]string{"DELETE FROM file_to_delete", "DELETE FROM file_to_delete_later"})
+	return len(fids), nil
+}
+
+// perStatement is how many rows one statement names: more would save little.
+const perStatement = 100
+
+// inList is a condition on fids, at least one and at most perStatement. It repeats the
+// last one, so that there is one text to prepare.
+func inList(fids []mogile.FID) (condition string, args []any) {
+	for i := range perStatement {
+		args = append(args, fids[min(i, len(fids)-1)])
+	}
+	return "fid IN (?" + strings.Repeat(", ?", perStatement-1) + ")", args
 }
 
 // releaseLeases makes rows that a dead predecessor had claimed due at once; without
@@ -89,8 +132,8 @@ func drainLegacyQueues(t *tx) (int64, error) {
 // second time: the per-fid lock keeps the two apart, and the second finds the work
 // done.
 func releaseLeases(t *tx) (released int64, err error) {
-	for _, q := range []store.QueueName{store.ReplicateQueue, store.DeleteQueue} {
-		n, err := t.exec("UPDATE "+string(q)+` SET nexttry = UNIX_TIMESTAMP()
+	for _, q := range []string{string(store.ReplicateQueue), string(store.DeleteQueue), "file_to_queue"} {
+		n, err := t.exec("UPDATE "+q+` SET nexttry = UNIX_TIMESTAMP()
 			WHERE nexttry > UNIX_TIMESTAMP() AND nexttry <= UNIX_TIMESTAMP() + ?`, peerLease)
 		if err != nil {
 			return 0, err

@@ -2,12 +2,17 @@ package sqlstore
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tests/legacy"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
@@ -183,5 +188,66 @@ func TestNumbersThatDoNotFitAreRefused(t *testing.T) {
 		if err == nil || errors.Is(err, store.ErrDup) {
 			t.Errorf("create a %s beyond the last number: got %v; want an error of its own", what, err)
 		}
+	}
+}
+
+func TestANewFidIsAboveAllOfAnOldDatabase(t *testing.T) {
+	legacy.Each(t, legacy.Current(), func(t *testing.T, d *legacy.Database) {
+		s := mustOpenLegacy(t, d, false)
+		fid, err := s.OpenUpload(t.Context(), store.Upload{Domain: 1, Key: "new"})
+		if err != nil || fid != d.HighestFID()+1 {
+			t.Errorf("first fid: got %d, error %v; want %d", fid, err, d.HighestFID()+1)
+		}
+	})
+}
+
+// TestOpeningAnOldDatabaseChangesLittle: what a peer beside us has claimed stays claimed.
+func TestOpeningAnOldDatabaseChangesLittle(t *testing.T) {
+	legacy.Each(t, legacy.Current(), func(t *testing.T, d *legacy.Database) {
+		columns, rows := d.Columns(t), d.Dump(t, drained(d)...)
+		doomed := d.Texts(t, "SELECT fid FROM file_to_delete2 UNION SELECT fid FROM file_to_delete UNION SELECT fid FROM file_to_delete_later ORDER BY 1")
+		mustOpenLegacy(t, d, false)
+		if diff := cmp.Diff(rows, d.Dump(t, drained(d)...)); diff != "" {
+			t.Errorf("rows: got others; want them as they were\n%s", diff)
+		}
+		if diff := cmp.Diff(columns, d.Columns(t)); diff != "" {
+			t.Errorf("columns: got others; want them as they were\n%s", diff)
+		}
+		if got := d.Texts(t, "SELECT fid FROM file_to_delete2 ORDER BY fid"); !slices.Equal(got, doomed) {
+			t.Errorf("doomed fids: got %v; want %v", got, doomed)
+		}
+		if n := d.Number(t, "SELECT (SELECT COUNT(*) FROM file_to_delete) + (SELECT COUNT(*) FROM file_to_delete_later)"); n != 0 {
+			t.Errorf("rows in legacy queues: got %d; want 0", n)
+		}
+	})
+}
+
+func TestLargeLegacyQueuesAreDrainedInPortions(t *testing.T) {
+	const more = 2*portion + 7
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			d := legacy.NewEmpty(t, legacy.Variant{Kind: kind})
+			for _, insert := range []string{"file_to_delete (fid) VALUES ", "file_to_delete_later (delafter, fid) VALUES "} {
+				var rows []string
+				for fid := range more {
+					row := fmt.Sprintf("(%d)", fid+1)
+					if strings.Contains(insert, "delafter") {
+						row = fmt.Sprintf("(%d, %d)", 2_000_000_000, more+fid)
+					}
+					rows = append(rows, row)
+				}
+				d.Do(t, "INSERT INTO "+insert+strings.Join(rows, ", "))
+			}
+			s := mustOpenLegacy(t, d, false)
+			due := number(t, s, "SELECT COUNT(*) FROM file_to_delete2 WHERE nexttry <= UNIX_TIMESTAMP() AND failcount = 0")
+			later := number(t, s, "SELECT COUNT(*) FROM file_to_delete2 WHERE nexttry = 2000000000")
+			// One fid was in both: it is due.
+			if due != more || later != more-1 {
+				t.Errorf("rows to delete: got %d due and %d later; want %d and %d", due, later, more, more-1)
+			}
+			if n := number(t, s, "SELECT (SELECT COUNT(*) FROM file_to_delete) + (SELECT COUNT(*) FROM file_to_delete_later)"); n != 0 {
+				t.Errorf("rows in legacy queues: got %d; want 0", n)
+			}
+		})
 	}
 }
