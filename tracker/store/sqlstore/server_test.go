@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -49,7 +50,12 @@ var serverKinds = map[string]serverKind{
 func (k serverKind) ownStore(t *testing.T, timeout time.Duration) (*dbtest.Server, *Store) {
 	t.Helper()
 	server := k.own(t)
-	s := k.open(t, server.MustCreate(t, ""), timeout)
+	dsn := server.MustCreate(t, "")
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() { // the store is closed by then
+		eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+	})
+	s := k.open(t, dsn, timeout)
 	if _, err := s.CreateDomain(t.Context(), "images"); err != nil {
 		t.Fatal(err)
 	}
