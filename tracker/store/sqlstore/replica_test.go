@@ -332,3 +332,26 @@ func TestTooManyChangesSendAllToTheMaster(t *testing.T) {
 		t.Errorf("after a minute: got %d and %d remembered; want 1", len(r.order), len(r.last))
 	}
 }
+
+// FuzzReplicaSettings: whatever operators set, connections are made ready or refused.
+func FuzzReplicaSettings(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"a,b=2", "DBI:mysql:m:host=h;port=1|me|pw"}, {"a", "me:pw@tcp(h:1)/m?charset=latin1,utf8||"}, {"=,a", "|||"}, {"a", "x\x00y"}, {"a", "DBI:mysql:m;mysql_socket=/s"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	f.Fuzz(func(t *testing.T, keys, source string) {
+		r := newReplicas(MySQL{DSN: "me@tcp(h)/m"}, zap.NewNop())
+		r.learn(map[string]string{"slave_keys": keys, "slave_a": source, "slave_b": source, "slave_connect_timeout": keys})
+		if set := r.set.Load(); set != nil && len(set.all) == 0 {
+			t.Errorf("keys %q, source %q: got a set of no replicas; want none", keys, source)
+		}
+		r.learn(nil)
+		if r.set.Load() != nil {
+			t.Errorf("keys %q, source %q: got replicas after they were unset; want none", keys, source)
+		}
+		if err := r.close(); err != nil {
+			t.Errorf("close: got %v; want nil", err)
+		}
+	})
+}
