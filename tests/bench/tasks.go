@@ -64,14 +64,15 @@ func noop(ctx context.Context, i *installation, d time.Duration) (outcome, error
 	return talk(ctx, i.tracker, scripts, d)
 }
 
-// onPictures says a line about random pictures.
+// onPictures says a line about random pictures, but those at the end: behind them there
+// would not be enough to list.
 func onPictures(connections int, format string) func(context.Context, *installation, time.Duration) (outcome, error) {
 	return func(ctx context.Context, i *installation, d time.Duration) (outcome, error) {
 		scripts := make([]script, connections)
 		for n := range scripts {
 			scripts[n].lines = make([][]byte, linesEach)
 			for l := range linesEach {
-				key := i.pictures.key(i.pictures.first + rand.IntN(i.pictures.count()))
+				key := i.pictures.key(i.pictures.first + rand.IntN(i.pictures.count()-listed))
 				scripts[n].lines[l] = fmt.Appendf(nil, format+"\r\n", key)
 			}
 		}
