@@ -20,6 +20,10 @@ type database interface {
 	// error of fn undoes it. Once fn has begun, the outcome is waited for even
 	// when ctx ends.
 	write(ctx context.Context, fn func(*tx) error) error
+	// autocommit is write where each statement of fn may commit by itself, since what
+	// the first ones leave does no harm. When a connection is lost, fn may have been
+	// carried out twice.
+	autocommit(ctx context.Context, fn func(*tx) error) error
 	// tryLock takes the named lock against other processes, without waiting;
 	// store.ErrLocked when one of them has it. Goroutines of this store are kept
 	// apart by its gates already.
@@ -38,8 +42,8 @@ type learner interface {
 //
 // Statements are written in the words of MySQL, with these rules so that a text
 // can be replaced by machine: parameters are ?, the time is UNIX_TIMESTAMP(), rows
-// that may be there are inserted with INSERT IGNORE INTO, rows that are to be
-// replaced with REPLACE INTO and the primary key as the first column, and FOR
+// that may be there are inserted with INSERT IGNORE INTO, and nobody asks how many were
+// not; rows that are to be replaced with REPLACE INTO and the primary key as the first column, and FOR
 // UPDATE or LOCK IN SHARE MODE stands at the end. Columns are always named: their
 // order differs between databases of different age.
 type dialect struct {
@@ -50,6 +54,9 @@ type dialect struct {
 	// noText recognises that a text in a question is none the database can hold, so that
 	// no row has it; nil where every text is.
 	noText func(err error) bool
+	// orNothing ends an INSERT whose row may be a duplicate, where an error would end the
+	// transaction.
+	orNothing string
 	// insert is tx.insert, where the driver doesn't tell the number; else nil.
 	insert func(t *tx, column, text string, args []any) (int64, error)
 	// holdFIDs keeps others from taking fids until the transaction ends, and moveFIDs

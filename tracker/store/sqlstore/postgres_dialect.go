@@ -25,6 +25,7 @@ func postgresDialect(host string) *dialect {
 		translate:  postgresWords,
 		isDup:      func(err error) bool { return postgresCode(err) == "23505" },
 		insert:     insertReturning,
+		orNothing:  " ON CONFLICT DO NOTHING RETURNING fid", // not as ignoringThere has it: who adds asks whether
 		isConflict: isPostgresConflict,
 		isGone:     isPostgresGone,
 		noText:     func(err error) bool { return postgresCode(err) == "22021" },

@@ -48,6 +48,14 @@ func (s *Store) onQueue(ctx context.Context, q store.QueueName, fn func(*tx) err
 	return s.db.write(ctx, fn)
 }
 
+// onRow is onQueue for one statement, which does the same when it is run again.
+func (s *Store) onRow(ctx context.Context, q store.QueueName, fn func(*tx) error) error {
+	if _, _, err := fromOf(q); err != nil {
+		return err
+	}
+	return s.db.autocommit(ctx, fn)
+}
+
 // Enqueue implements [store.Queue].
 func (s *Store) Enqueue(ctx context.Context, q store.QueueName, delay time.Duration, fids ...mogile.FID) error {
 	err := s.onQueue(ctx, q, func(t *tx) error { return enqueue(t, q, delay, fids...) })
@@ -116,7 +124,7 @@ func scanItem(s scanner) (i store.Item, err error) {
 
 // Finish implements [store.Queue].
 func (s *Store) Finish(ctx context.Context, q store.QueueName, item store.Item) error {
-	err := s.onQueue(ctx, q, func(t *tx) error {
+	err := s.onRow(ctx, q, func(t *tx) error {
 		_, err := t.exec("DELETE FROM "+string(q)+" WHERE fid = ? AND ? IN (0, nexttry)", item.FID, item.Until)
 		return err
 	})
@@ -125,7 +133,7 @@ func (s *Store) Finish(ctx context.Context, q store.QueueName, item store.Item) 
 
 // Postpone implements [store.Queue].
 func (s *Store) Postpone(ctx context.Context, q store.QueueName, fid mogile.FID, delay time.Duration, failCount int) error {
-	err := s.onQueue(ctx, q, func(t *tx) error {
+	err := s.onRow(ctx, q, func(t *tx) error {
 		_, err := t.exec("UPDATE "+string(q)+" SET nexttry = UNIX_TIMESTAMP() + ?, failcount = ? WHERE fid = ?",
 			seconds(delay), clampFails(failCount), fid)
 		return err
@@ -135,7 +143,7 @@ func (s *Store) Postpone(ctx context.Context, q store.QueueName, fid mogile.FID,
 
 // Park implements [store.Queue].
 func (s *Store) Park(ctx context.Context, q store.QueueName, fid mogile.FID, failCount int) error {
-	err := s.onQueue(ctx, q, func(t *tx) error {
+	err := s.onRow(ctx, q, func(t *tx) error {
 		_, err := t.exec("UPDATE "+string(q)+" SET nexttry = ?, failcount = ? WHERE fid = ?",
 			never, clampFails(failCount), fid)
 		return err

@@ -80,6 +80,14 @@ func (db *serverDB) write(ctx context.Context, fn func(*tx) error) error {
 	})
 }
 
+// autocommit implements database.
+func (db *serverDB) autocommit(ctx context.Context, fn func(*tx) error) error {
+	if db.d.checkFID != nil {
+		return db.write(ctx, fn) // a fid that is refused once it was given leaves no row
+	}
+	return db.try(ctx, func(s *session) error { return fn(s.in(ctx)) })
+}
+
 // transaction runs fn between begin and the commit.
 func (db *serverDB) transaction(ctx context.Context, s *session, begin []string, fn func(*tx) error) error {
 	for _, text := range begin {

@@ -236,6 +236,11 @@ func (db *sqliteDB) write(ctx context.Context, fn func(*tx) error) error {
 	return db.writer.write(ctx, fn)
 }
 
+// autocommit shares the commits of write.
+func (db *sqliteDB) autocommit(ctx context.Context, fn func(*tx) error) error {
+	return db.write(ctx, fn)
+}
+
 func (db *sqliteDB) close() error {
 	db.writer.close()
 	return db.closeConns()

@@ -42,6 +42,16 @@ func (t *tx) insert(column, text string, args ...any) (id int64, err error) {
 	return res.LastInsertId()
 }
 
+// add runs an INSERT of one row, and reports whether it was added; it was not when it would
+// be a duplicate.
+func (t *tx) add(text string, args ...any) (bool, error) {
+	n, err := t.exec(text+t.d.orNothing, args...)
+	if errors.Is(err, store.ErrDup) {
+		return false, nil
+	}
+	return n > 0, err
+}
+
 func (t *tx) result(text string, args []any) (sql.Result, error) {
 	stmt, err := t.stmt(text)
 	if err != nil {

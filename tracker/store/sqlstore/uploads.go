@@ -26,9 +26,18 @@ func (s *Store) OpenUpload(ctx context.Context, u store.Upload) (fid mogile.FID,
 		fid, err = openUpload(t, u)
 		return err
 	}
+	begin := s.db.write
+	if u.FID == 0 {
+		// One row, and a look whether its number is free: that the row comes to light
+		// before does no harm, and the round trips of a transaction cost more than both.
+		begin = s.db.autocommit
+	}
 	// Lagging and nothing else: an error of undoing that may be joined to it counts.
-	if err = s.db.write(ctx, open); err == errLagging {
+	if err = begin(ctx, open); err == errLagging {
 		err = s.db.write(ctx, func(t *tx) error {
+			if _, err := t.exec("DELETE FROM tempfile WHERE fid = ?", fid); err != nil {
+				return err
+			}
 			if err := raiseFIDs(t); err != nil {
 				return err
 			}
@@ -170,14 +179,11 @@ func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (replaced mogi
 		if err = keepDomain(t, c.Domain); err != nil {
 			return err
 		}
-		if err = none(t, store.ErrDup, visibleFID, c.FID); err != nil {
-			return err
-		}
 		into := c
 		if into.Class, err = classOrDefault(t, c.Domain, c.Class); err != nil {
 			return err
 		}
-		if replaced, err = replaceKey(t, into); err != nil {
+		if replaced, err = takeKey(t, into); err != nil {
 			return err
 		}
 		return publish(t, into)
@@ -196,18 +202,36 @@ func endUpload(t *tx, fid mogile.FID) error {
 // visibleFID finds a row when the fid is a visible file.
 const visibleFID = "SELECT 1 FROM file WHERE fid = ?"
 
-// replaceKey dooms the file that has the key, if one does, and returns its fid.
-// (The peer's REPLACE can drop a file without queueing its contents for deletion:
-// docs/spec/schema.md §7.3.)
-func replaceKey(t *tx, c store.Closing) (mogile.FID, error) {
-	fid, err := holder(t, c.Domain, c.Key)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
+// takeKey gives the key the new content, and returns the fid that had it, which is doomed,
+// or 0. Most keys are new, so that is tried first. (The peer's REPLACE can drop a file
+// without queueing its contents for deletion: docs/spec/schema.md §7.3.)
+func takeKey(t *tx, c store.Closing) (replaced mogile.FID, err error) {
+	added, err := addFile(t, c)
+	if err != nil || added {
 		return 0, err
 	}
-	return fid, doom(t, fid)
+	if err := none(t, store.ErrDup, visibleFID, c.FID); err != nil {
+		return 0, err
+	}
+	if replaced, err = holder(t, c.Domain, c.Key); err != nil {
+		if errors.Is(err, store.ErrNotFound) { // it was there a moment ago
+			err = errAgain
+		}
+		return 0, err
+	}
+	if err := doom(t, replaced); err != nil {
+		return 0, err
+	}
+	if added, err = addFile(t, c); err == nil && !added {
+		err = errAgain
+	}
+	return replaced, err
+}
+
+// addFile reports whether neither the key nor the fid was taken.
+func addFile(t *tx, c store.Closing) (bool, error) {
+	return t.add("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (?, ?, ?, ?, ?, 1)",
+		c.FID, c.Domain, c.Key, c.Length, c.Class)
 }
 
 func publish(t *tx, c store.Closing) error {
@@ -218,15 +242,6 @@ func publish(t *tx, c store.Closing) error {
 		if err := replaceChecksum(t, c.FID, c.Checksum); err != nil {
 			return err
 		}
-	}
-	_, err := t.exec("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (?, ?, ?, ?, ?, 1)",
-		c.FID, c.Domain, c.Key, c.Length, c.Class)
-	if errors.Is(err, store.ErrDup) {
-		// Somebody gave the key another file after replaceKey had looked.
-		return errAgain
-	}
-	if err != nil {
-		return err
 	}
 	return replicateNow(t, c.FID)
 }
