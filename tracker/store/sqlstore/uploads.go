@@ -203,29 +203,31 @@ func endUpload(t *tx, fid mogile.FID) error {
 const visibleFID = "SELECT 1 FROM file WHERE fid = ?"
 
 // takeKey gives the key the new content, and returns the fid that had it, which is doomed,
-// or 0. Most keys are new, so that is tried first. (The peer's REPLACE can drop a file
-// without queueing its contents for deletion: docs/spec/schema.md §7.3.)
+// or 0. It looks first: a server that refuses a duplicate leaves a lock on the row that was
+// there, and two with such a lock are a deadlock, which may strike a peer that does not try
+// again. (The peer's REPLACE can drop a file without queueing its contents for deletion:
+// docs/spec/schema.md §7.3.)
 func takeKey(t *tx, c store.Closing) (replaced mogile.FID, err error) {
+	replaced, err = holder(t, c.Domain, c.Key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return 0, err
+	}
+	if replaced == c.FID {
+		return 0, store.ErrDup
+	}
+	if replaced != 0 {
+		if err := doom(t, replaced); err != nil {
+			return 0, err
+		}
+	}
 	added, err := addFile(t, c)
 	if err != nil || added {
-		return 0, err
+		return replaced, err
 	}
 	if err := none(t, store.ErrDup, visibleFID, c.FID); err != nil {
 		return 0, err
 	}
-	if replaced, err = holder(t, c.Domain, c.Key); err != nil {
-		if errors.Is(err, store.ErrNotFound) { // it was there a moment ago
-			err = errAgain
-		}
-		return 0, err
-	}
-	if err := doom(t, replaced); err != nil {
-		return 0, err
-	}
-	if added, err = addFile(t, c); err == nil && !added {
-		err = errAgain
-	}
-	return replaced, err
+	return 0, errAgain // somebody gave the key another file after we had looked
 }
 
 // addFile reports whether neither the key nor the fid was taken.
