@@ -63,8 +63,15 @@ func scanItem(rows *sql.Rows) (i store.Item, err error) {
 
 // Finish removes a row, whatever has become of it since it was claimed.
 func (t *Tracker) Finish(ctx context.Context, q store.QueueName, fid mogile.FID) error {
+	t.ending(q, fid)
 	_, err := t.exec(ctx, "DELETE FROM "+string(q)+" WHERE fid = ?", fid)
 	return err
+}
+
+func (t *Tracker) ending(q store.QueueName, fid mogile.FID) {
+	if t.Ending != nil {
+		t.Ending(q, fid)
+	}
 }
 
 // FinishWork does the same in file_to_queue.
@@ -75,6 +82,7 @@ func (t *Tracker) FinishWork(ctx context.Context, k store.WorkKind, fid mogile.F
 
 // Postpone makes a row due later, with one failure more.
 func (t *Tracker) Postpone(ctx context.Context, q store.QueueName, i store.Item, delay time.Duration) error {
+	t.ending(q, i.FID)
 	_, err := t.exec(ctx, "UPDATE "+string(q)+" SET nexttry = UNIX_TIMESTAMP() + ?, failcount = ? WHERE fid = ?",
 		int(delay.Seconds()), min(i.FailCount+1, 255), i.FID)
 	return err

@@ -26,6 +26,9 @@ type Tracker struct {
 	minFID mogile.FID
 	// locked is the lock that it has, or empty.
 	locked string
+	// Ending is called before a row that was claimed goes, or is given back; nil: nobody
+	// wants to know.
+	Ending func(q store.QueueName, fid mogile.FID)
 }
 
 // start does what an old tracker does once (docs/spec/schema.md §3 and §4): it wants its
@@ -150,7 +153,7 @@ func (t *Tracker) transaction(ctx context.Context, fn func() error) (err error) 
 		if _, undo := t.conn.ExecContext(ctx, "ROLLBACK"); undo != nil {
 			return errors.Join(err, undo)
 		}
-		if !isDeadlock(err) {
+		if !IsDeadlock(err) {
 			return err
 		}
 	}
@@ -170,7 +173,9 @@ func isDup(err error) bool {
 	return false
 }
 
-func isDeadlock(err error) bool {
+// IsDeadlock recognises what the reference tries again in few places only, and else tells
+// its client.
+func IsDeadlock(err error) bool {
 	e := (*mysql.MySQLError)(nil)
 	return errors.As(err, &e) && e.Number == 1213
 }

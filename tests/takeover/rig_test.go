@@ -36,8 +36,9 @@ var kinds = map[string]legacy.Variant{
 type node struct {
 	addr legacy.Node
 
-	mu    sync.Mutex // guards files
+	mu    sync.Mutex // guards the two below
 	files map[string]string
+	heard map[string]int // requests by method
 }
 
 // startNodes starts one for each host of package legacy that has any.
@@ -48,7 +49,7 @@ func startNodes(t *testing.T) (nodes []*node, at []legacy.Node) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := &node{files: map[string]string{}, addr: legacy.Node{IP: ip, Port: ln.Addr().(*net.TCPAddr).Port}}
+		n := &node{files: map[string]string{}, heard: map[string]int{}, addr: legacy.Node{IP: ip, Port: ln.Addr().(*net.TCPAddr).Port}}
 		server := httptest.NewUnstartedServer(n)
 		if err := server.Listener.Close(); err != nil {
 			t.Fatal(err)
@@ -66,6 +67,7 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.heard[r.Method]++
 	content, there := n.files[r.URL.Path]
 	switch {
 	case err != nil:
@@ -104,6 +106,13 @@ func (n *node) remove(path string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.files, path)
+}
+
+// hears is how often it has heard a method.
+func (n *node) hears(method string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.heard[method]
 }
 
 // open takes a database over, with the charset of its old tracker.
@@ -153,7 +162,9 @@ func newTracker(t *testing.T, s store.Store, workers map[string]int) (k talk, st
 		}
 	})
 	t.Cleanup(stop)
-	return talk{c}, stop
+	k = talk{c}
+	k.ok(t, "noop")
+	return k, stop
 }
 
 // talk is a client of a tracker.
