@@ -13,6 +13,15 @@ func noArgs(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// oneFlag reads a word without arguments that may stand once.
+func oneFlag(d *caddyfile.Dispenser, to *bool) error {
+	if *to {
+		return d.Errf("%s stands twice", d.Val())
+	}
+	*to = true
+	return noArgs(d)
+}
+
 // oneArg reads exactly one argument of a word that may stand once.
 func oneArg(d *caddyfile.Dispenser, to *string) error {
 	if *to != "" {

@@ -44,6 +44,11 @@ type MySQL struct {
 	// How long the server may take for one statement. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
+	// Bring the tables of an older MogileFS (schema versions 10 to 16) up to date, and
+	// add what is missing in one of version 17. Old trackers that want another version
+	// don't start any more then. Default: such a database is refused.
+	Upgrade bool `json:"upgrade,omitempty"`
+
 	identity string
 }
 
@@ -76,7 +81,7 @@ func (m *MySQL) Provision(caddy.Context) (err error) {
 func (m *MySQL) settings() sqlstore.MySQL {
 	return sqlstore.MySQL{
 		DSN: m.DSN, User: m.User, Password: m.Password, Charset: m.Charset,
-		Connections: m.Connections, Timeout: time.Duration(m.Timeout),
+		Connections: m.Connections, Timeout: time.Duration(m.Timeout), Upgrade: m.Upgrade,
 	}
 }
 
@@ -100,6 +105,7 @@ func (m *MySQL) Open(ctx context.Context, log *zap.Logger) (store.Store, error) 
 //		charset     <name>
 //		connections <count>
 //		timeout     <duration>
+//		upgrade
 //	}
 func (m *MySQL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
@@ -126,6 +132,8 @@ func (m *MySQL) parseOption(d *caddyfile.Dispenser) error {
 		return oneCount(d, &m.Connections)
 	case "timeout":
 		return oneDuration(d, &m.Timeout)
+	case "upgrade":
+		return oneFlag(d, &m.Upgrade)
 	}
 	return d.Errf("unrecognized subdirective: %s", d.Val())
 }

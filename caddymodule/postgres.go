@@ -47,6 +47,11 @@ type Postgres struct {
 	// How long the server may take for one statement. Default: `10s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
+	// Bring the tables of an older MogileFS (schema versions 10 to 16) up to date, and
+	// add what is missing in one of version 17. Old trackers that want another version
+	// don't start any more then. Default: such a database is refused.
+	Upgrade bool `json:"upgrade,omitempty"`
+
 	identity string
 }
 
@@ -79,7 +84,7 @@ func (p *Postgres) Provision(caddy.Context) (err error) {
 func (p *Postgres) settings() sqlstore.Postgres {
 	return sqlstore.Postgres{
 		DSN: p.DSN, User: p.User, Password: p.Password, Charset: p.Charset,
-		Connections: p.Connections, Timeout: time.Duration(p.Timeout),
+		Connections: p.Connections, Timeout: time.Duration(p.Timeout), Upgrade: p.Upgrade,
 	}
 }
 
@@ -103,6 +108,7 @@ func (p *Postgres) Open(ctx context.Context, log *zap.Logger) (store.Store, erro
 //		charset     <encoding>
 //		connections <count>
 //		timeout     <duration>
+//		upgrade
 //	}
 func (p *Postgres) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
@@ -129,6 +135,8 @@ func (p *Postgres) parseOption(d *caddyfile.Dispenser) error {
 		return oneCount(d, &p.Connections)
 	case "timeout":
 		return oneDuration(d, &p.Timeout)
+	case "upgrade":
+		return oneFlag(d, &p.Upgrade)
 	}
 	return d.Errf("unrecognized subdirective: %s", d.Val())
 }

@@ -18,6 +18,11 @@ type SQLite struct {
 	// when it is missing, with its directory. Placeholders such as `{env.DATA}`
 	// are replaced when the config is loaded. Default: `data/mogilefs.db`.
 	Path string `json:"path,omitempty"`
+
+	// Bring the tables of an older MogileFS (schema versions 10 to 16) up to date, and
+	// add what is missing in one of version 17. Old trackers that want another version
+	// don't start any more then. Default: such a database is refused.
+	Upgrade bool `json:"upgrade,omitempty"`
 }
 
 const defaultSQLitePath = "data/mogilefs.db"
@@ -48,12 +53,17 @@ func (s *SQLite) Identity() string { return "sqlite " + s.Path }
 
 // Open opens or creates the file.
 func (s *SQLite) Open(ctx context.Context, log *zap.Logger) (store.Store, error) {
+	if s.Upgrade {
+		return sqlstore.UpgradeSQLite(ctx, s.Path, log)
+	}
 	return sqlstore.OpenSQLite(ctx, s.Path, log)
 }
 
 // UnmarshalCaddyfile reads
 //
-//	sqlite [<file>]
+//	sqlite [<file>] {
+//		upgrade
+//	}
 func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the module's name
 	if d.NextArg() {
@@ -61,6 +71,14 @@ func (s *SQLite) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	if d.NextArg() {
 		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "upgrade" {
+			return d.Errf("unrecognized subdirective: %s", d.Val())
+		}
+		if err := oneFlag(d, &s.Upgrade); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -43,19 +44,13 @@ func TestTheOldTrackerGoesOnWhereOursEnds(t *testing.T) {
 					t.Errorf("find %q: got %d, error %v; want %d", f.Key, got, err, f.FID)
 				}
 			}
-			goOn(t, old, slices.Max(slices.Collect(fidsOf(uploads))))
+			goOn(t, old, maxFID(uploads))
 		})
 	}
 }
 
-func fidsOf(uploads map[mogile.Key]mogile.FID) func(func(mogile.FID) bool) {
-	return func(yield func(mogile.FID) bool) {
-		for _, fid := range uploads {
-			if !yield(fid) {
-				return
-			}
-		}
-	}
+func maxFID(uploads map[mogile.Key]mogile.FID) mogile.FID {
+	return slices.Max(slices.Collect(maps.Values(uploads)))
 }
 
 // doAll gives all commands that write, and returns the keys that it stored.
