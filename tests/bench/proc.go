@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ticks is how many units of /proc/<pid>/stat make a second on Linux.
@@ -47,6 +50,15 @@ func cpuTime(pid int) (float64, error) {
 		return 0, fmt.Errorf("process %d has ended", pid)
 	}
 	return sum, nil
+}
+
+// ownCPUTime is the seconds of processor that this process has used, without children.
+func ownCPUTime() (float64, error) {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		return 0, fmt.Errorf("own processor time: %w", err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds(), nil
 }
 
 // residentMemory is how many bytes of a process are in memory.

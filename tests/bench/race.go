@@ -33,7 +33,7 @@ func startRace(ctx context.Context, o options, dir, caddy string) (_ *race, err 
 			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
 		r.fields = append(r.fields, i)
-		for _, job := range []string{"replicate", "delete"} {
+		for job := range workers {
 			if err := i.want(ctx, 0, job); err != nil {
 				return nil, err
 			}
@@ -55,8 +55,8 @@ func (r *race) stop() error {
 
 // run prints a line for each task and database.
 func (r *race) run(ctx context.Context) error {
-	fmt.Println("| work | connections | database | per second | reference | aim | p50 | p99 | tracker's time each | database's time each |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Println("| work | connections | database | per second | reference | aim | p50 | p99 | tracker's time each | database's | the load's |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, t := range tasks() {
 		if !r.options.only.MatchString(t.name) {
 			continue
@@ -69,7 +69,7 @@ func (r *race) run(ctx context.Context) error {
 }
 
 // times is what one installation managed in one task, one of each for a round.
-type times struct{ perSecond, p50, p99, tracker, database []float64 }
+type times struct{ perSecond, p50, p99, tracker, database, load []float64 }
 
 func (r *race) play(ctx context.Context, t task) error {
 	fields := r.fields
@@ -93,11 +93,11 @@ func (r *race) play(ctx context.Context, t task) error {
 // add measures a task once more, with its job at work beside it.
 func (a *times) add(ctx context.Context, t task, i *installation, d time.Duration) error {
 	if t.job != "" {
-		if err := i.want(ctx, jobWorkers, t.job); err != nil {
+		if err := i.want(ctx, workers[t.job], t.job); err != nil {
 			return err
 		}
 	}
-	trackerBefore, databaseBefore, err := i.cpu()
+	before, err := i.cpu()
 	if err != nil {
 		return err
 	}
@@ -107,30 +107,37 @@ func (a *times) add(ctx context.Context, t task, i *installation, d time.Duratio
 		return err
 	}
 	done := got.perSecond * time.Since(began).Seconds()
-	tracker, database, err := i.cpu()
+	after, err := i.cpu()
 	if err != nil {
 		return err
 	}
 	a.perSecond = append(a.perSecond, got.perSecond)
 	a.p50 = append(a.p50, got.latencies.quantile(0.5).Seconds())
 	a.p99 = append(a.p99, got.latencies.quantile(0.99).Seconds())
-	a.tracker = append(a.tracker, (tracker-trackerBefore)/done)
-	a.database = append(a.database, (database-databaseBefore)/done)
+	a.tracker = append(a.tracker, (after.tracker-before.tracker)/done)
+	a.database = append(a.database, (after.database-before.database)/done)
+	a.load = append(a.load, (after.load-before.load)/done)
 	if t.job != "" {
 		return i.want(ctx, 0, t.job)
 	}
 	return nil
 }
 
-// jobWorkers is how many workers a job has by default.
-const jobWorkers = 4
+// workers is how many of them a job has by default.
+var workers = map[string]int{"replicate": 4, "delete": 2}
 
-func (i *installation) cpu() (tracker, database float64, err error) {
-	if tracker, err = cpuTime(i.pid()); err != nil {
-		return 0, 0, err
+// spent is the processor time that all who take part have used, in seconds.
+type spent struct{ tracker, database, load float64 }
+
+func (i *installation) cpu() (s spent, err error) {
+	if s.tracker, err = cpuTime(i.pid()); err != nil {
+		return s, err
 	}
-	database, err = cpuTime(i.engine.pid)
-	return tracker, database, err
+	if s.database, err = cpuTime(i.engine.pid); err != nil {
+		return s, err
+	}
+	s.load, err = ownCPUTime()
+	return s, err
 }
 
 func (a *times) print(t task, i *installation) {
@@ -144,7 +151,7 @@ func (a *times) print(t task, i *installation) {
 	if i.engine.pid != 0 {
 		database = fmt.Sprintf("%.0f µs", median(a.database)*1e6)
 	}
-	fmt.Printf("| %s | %d | %s | %.0f | %s | %s | %.2f ms | %.2f ms | %.0f µs | %s |\n",
+	fmt.Printf("| %s | %d | %s | %.0f | %s | %s | %.2f ms | %.2f ms | %.0f µs | %s | %.0f µs |\n",
 		t.name, t.connections, name, median(a.perSecond), reference, aim,
-		median(a.p50)*1e3, median(a.p99)*1e3, median(a.tracker)*1e6, database)
+		median(a.p50)*1e3, median(a.p99)*1e3, median(a.tracker)*1e6, database, median(a.load)*1e6)
 }
