@@ -52,7 +52,7 @@ var plainKeys = []mogile.Key{
 
 // foreignKeys are in scripts of which latin1 has the first only.
 var (
-	latin1Keys  = []mogile.Key{"größe/é.jpg", "ÿ", "mañana/naïve"}
+	latin1Keys  = []mogile.Key{"grün/é.jpg", "ÿ", "mañana/naïve"}
 	unicodeKeys = []mogile.Key{"ключ/файл.jpg", "写真/東京.png", "صورة", "e\u0301 combined", "😀/🖼️"}
 	// rawKeys are not UTF-8.
 	rawKeys = []mogile.Key{"\xff\xfe", "caf\xe9 in latin1", "\x81\x8d\x8f\x90\x9d", "\xf0\x9f\x98 cut", "\x01\x1f\x7f"}
