@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	dbtest "github.com/mogilefs/caddy-mogilefs/tests/database"
 	"github.com/mogilefs/caddy-mogilefs/tests/legacy"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
@@ -334,5 +336,39 @@ func TestTheLogSaysWhatWasFound(t *testing.T) {
 	}
 	if got := fmt.Sprint(lines.FilterLevelExact(zapcore.WarnLevel).All()); !strings.Contains(got, "'readonly'") {
 		t.Errorf("warnings: got %s; want that host.status lacks readonly", got)
+	}
+}
+
+func TestANewDatabaseLacksNothing(t *testing.T) {
+	for name, open := range map[string]func(log *zap.Logger) (*Store, error){
+		"MySQL": func() func(log *zap.Logger) (*Store, error) {
+			m := MySQL{DSN: dbtest.MariaDB(t).MustCreate(t, "")}
+			return func(log *zap.Logger) (*Store, error) { return OpenMySQL(t.Context(), m, log) }
+		}(),
+		"PostgreSQL": func() func(log *zap.Logger) (*Store, error) {
+			p := Postgres{DSN: dbtest.Postgres(t).MustCreate(t, "")}
+			return func(log *zap.Logger) (*Store, error) { return OpenPostgres(t.Context(), p, log) }
+		}(),
+		"SQLite": func() func(log *zap.Logger) (*Store, error) {
+			path := filepath.Join(t.TempDir(), "new.db")
+			return func(log *zap.Logger) (*Store, error) { return OpenSQLite(t.Context(), path, log) }
+		}(),
+	} {
+		log, lines := observer.New(zapcore.InfoLevel)
+		for _, message := range []string{"created the tables of a new database", "found a database"} {
+			s, err := open(zap.New(log))
+			if err != nil {
+				t.Fatalf("%s: open: got %v; want nil", name, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Errorf("%s: close: got %v; want nil", name, err)
+			}
+			if lines.FilterMessage(message).Len() != 1 {
+				t.Errorf("%s: log: got %v; want a line %q", name, lines.All(), message)
+			}
+		}
+		if lacks := lines.FilterMessageSnippet("lacks").All(); len(lacks) > 0 {
+			t.Errorf("%s: log: got %v; want nothing that is missing", name, lacks)
+		}
 	}
 }
