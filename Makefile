@@ -14,5 +14,5 @@ test:
 	scripts/test-setup
 	go test -race -timeout 15m ./...
 
-bench: # needs wrk, nginx and the databases of the tests; make bench BENCH='-rows 10000000' for more
+bench: # needs wrk, nginx and the databases of the tests; make bench BENCH=-help for its options
 	go run ./tests/bench $(BENCH)

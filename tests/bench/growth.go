@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -16,33 +17,39 @@ const (
 	listed = 100
 )
 
-// growth compares trackers with few and with very many files, side by side on the same
-// database server.
-func growth(ctx context.Context, o options, dir, caddy string) (err error) {
+// measureGrowth compares trackers with few and with very many files, side by side on the
+// same database server.
+func measureGrowth(ctx context.Context, o options, dir, caddy string) (err error) {
 	fmt.Println("| database | work, 64 connections | files | per second | slower by | aim | p50 | p99 |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
+	var sizes []string // lines of the second table
 	for _, e := range o.engines {
 		if err := e.open(ctx, dir); err != nil {
 			return err
 		}
-		err := growthOn(ctx, o, e, caddy)
+		size, err := growthOn(ctx, o, e, caddy)
 		if err := errors.Join(err, e.close()); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
+		sizes = append(sizes, size)
 	}
+	fmt.Println("\n| database | files | memory of the tracker's process | aim | filling the tables took |")
+	fmt.Println("|---|---|---|---|---|")
+	fmt.Println(strings.Join(sizes, "\n"))
 	return nil
 }
 
-func growthOn(ctx context.Context, o options, e *engine, caddy string) error {
+// growthOn compares on one database, and returns what is to be said of sizes.
+func growthOn(ctx context.Context, o options, e *engine, caddy string) (size string, err error) {
 	few, err := install(ctx, caddy, e, o.files, 0, false)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer few.stop()
 	began := time.Now()
 	lots, err := install(ctx, caddy, e, o.rows, 0, false)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer lots.stop()
 	filled := time.Since(began)
@@ -51,16 +58,11 @@ func growthOn(ctx context.Context, o options, e *engine, caddy string) error {
 		{name: fmt.Sprintf("list_keys limit=%d", listed), measure: onPictures(many, listing())},
 	} {
 		if err := compare(ctx, o, t, few, lots); err != nil {
-			return fmt.Errorf("%s: %w", t.name, err)
+			return "", fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	memory, err := residentMemory(lots.pid())
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\n%s with %d files: the tracker's process has %d MiB of memory (aim: below %d); "+
-		"filling the tables took %.0f s.\n\n", e.name, o.rows, memory>>20, memoryAim, filled.Seconds())
-	return nil
+	return fmt.Sprintf("| %s | %d | %d MiB | < %d MiB | %.0f s |", e.name, o.rows, memory>>20, memoryAim, filled.Seconds()), err
 }
 
 // listing lists keys of the folder after a random one.

@@ -8,7 +8,8 @@
 //   - tracker: the commands of the line protocol on private databases that flush at
 //     every commit, with a hundred thousand files. The figures of MogileFS-Server 2.73
 //     stand beside them;
-//   - growth, when -rows is given: the same tracker with so many files.
+//   - growth: get_paths and list_keys with ten million files, and with a hundred thousand
+//     beside them. It takes some minutes and some gigabytes for each database.
 //
 // The load runs on the same processors and takes its share of them; the processor time
 // that a server spent on a request tells more of the server alone.
@@ -26,7 +27,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -50,14 +50,19 @@ func parseOptions() (o options, err error) {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.DurationVar(&o.each, "time", 3*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk")
-	parts := flag.String("parts", "http,tracker", "what is measured")
+	parts := flag.String("parts", "http,tracker", "what is measured: http, tracker, growth")
 	on := flag.String("on", "mariadb,sqlite,postgresql", "the databases of the trackers")
 	only := flag.String("only", "", "the tracker's tasks whose name matches")
 	flag.IntVar(&o.files, "files", 100_000, "how many files a tracker has")
-	flag.IntVar(&o.rows, "rows", 0, "measure a tracker with so many files, too")
+	flag.IntVar(&o.rows, "rows", 10_000_000, "how many files a tracker has grown to")
 	flag.StringVar(&o.profiles, "profile", "", "a directory for profiles of the tracker, one for each task")
 	flag.Parse()
 	o.parts = strings.Split(*parts, ",")
+	for _, part := range o.parts {
+		if measures[part] == nil {
+			return o, fmt.Errorf("unknown part %q: want some of http, tracker, growth", part)
+		}
+	}
 	if o.engines, err = enginesOf(*on); err != nil {
 		return o, err
 	}
@@ -94,20 +99,18 @@ func run(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(o.parts, "http") {
-		if err := measureHTTP(ctx, o, filepath.Join(dir, "http"), caddy); err != nil {
+	for _, part := range o.parts {
+		if err := measures[part](ctx, o, filepath.Join(dir, part), caddy); err != nil {
 			return err
 		}
-	}
-	if slices.Contains(o.parts, "tracker") {
-		if err := measureTracker(ctx, o, filepath.Join(dir, "tracker"), caddy); err != nil {
-			return err
-		}
-	}
-	if o.rows > 0 {
-		return growth(ctx, o, filepath.Join(dir, "growth"), caddy)
+		fmt.Println()
 	}
 	return nil
+}
+
+// measures is the parts by name.
+var measures = map[string]func(ctx context.Context, o options, dir, caddy string) error{
+	"http": measureHTTP, "tracker": measureTracker, "growth": measureGrowth,
 }
 
 // onDisk refuses a file system in memory, where a sync costs nothing.
@@ -135,7 +138,6 @@ func measureHTTP(ctx context.Context, o options, dir, caddy string) error {
 			return fmt.Errorf("%s: %w", c.work, err)
 		}
 	}
-	fmt.Println()
 	return nil
 }
 
@@ -144,7 +146,5 @@ func measureTracker(ctx context.Context, o options, dir, caddy string) error {
 	if err != nil {
 		return err
 	}
-	err = r.run(ctx)
-	fmt.Println()
-	return errors.Join(err, r.stop())
+	return errors.Join(r.run(ctx), r.stop())
 }
