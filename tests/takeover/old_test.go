@@ -15,29 +15,22 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 )
 
-// onOldDatabases runs a test with a tracker on each kind of old database. It has storage
-// nodes, and its jobs rest.
-func onOldDatabases(t *testing.T, test func(t *testing.T, d *legacy.Database, nodes []*node, k talk)) {
+func TestAnOldDatabaseIsFoundWholeAndGrows(t *testing.T) {
 	for name, v := range legacy.Current() {
 		t.Run(name, func(t *testing.T) {
 			nodes, at := startNodes(t)
 			v.Nodes = at
 			d := legacy.New(t, v)
 			k, _ := newTracker(t, open(t, d), resting)
-			test(t, d, nodes, k)
+			for _, f := range d.Files() {
+				checkFile(t, k, f)
+			}
+			checkKeys(t, d, k)
+			checkTopology(t, k)
+			checkUpkeep(t, k)
+			goRound(t, d, nodes, k)
 		})
 	}
-}
-
-func TestEverythingIsFoundInAnOldDatabase(t *testing.T) {
-	onOldDatabases(t, func(t *testing.T, d *legacy.Database, nodes []*node, k talk) {
-		for _, f := range d.Files() {
-			checkFile(t, k, f)
-		}
-		checkKeys(t, d, k)
-		checkTopology(t, k)
-		checkUpkeep(t, k)
-	})
 }
 
 func checkFile(t *testing.T, k talk, f legacy.File) {
@@ -180,33 +173,32 @@ func splitBlanks(text string) []string {
 	return words
 }
 
-// TestAFileGoesRound uploads, overwrites, renames, lists and deletes keys beside old ones.
-func TestAFileGoesRound(t *testing.T) {
-	onOldDatabases(t, func(t *testing.T, d *legacy.Database, nodes []*node, k talk) {
-		seen := map[mogile.FID]bool{}
-		for _, key := range []mogile.Key{"photos/001.jpg", "new/ö.jpg"} { // the first replaces an old one
-			fid, err := k.upload(t.Context(), nodes, legacy.Images, key)
-			if err != nil || fid <= d.HighestFID() || seen[fid] {
-				t.Fatalf("upload %q: got fid %d, error %v; want more than %d", key, fid, err, d.HighestFID())
-			}
-			seen[fid] = true
-			loc, err := k.Locate(t.Context(), legacy.Images, key, client.MainZone)
-			if err != nil || loc.FID != fid || len(loc.Copies) != 1 {
-				t.Errorf("%q: got %+v, error %v; want fid %d with a copy", key, loc, err, fid)
-			}
+// goRound uploads, overwrites, renames, lists and deletes keys beside old ones.
+func goRound(t *testing.T, d *legacy.Database, nodes []*node, k talk) {
+	t.Helper()
+	seen := map[mogile.FID]bool{}
+	for _, key := range []mogile.Key{"photos/001.jpg", "new/ö.jpg"} { // the first replaces an old one
+		fid, err := k.upload(t.Context(), nodes, legacy.Images, key)
+		if err != nil || fid <= d.HighestFID() || seen[fid] {
+			t.Fatalf("upload %q: got fid %d, error %v; want more than %d", key, fid, err, d.HighestFID())
 		}
-		want(t, k.ok(t, "file_debug", "fid", "1"), map[string]string{"delqueue_fid": "1"})
-		k.ok(t, "rename", "domain", "images", "from_key", "new/ö.jpg", "to_key", "new/ä.jpg")
-		want(t, k.ok(t, "list_keys", "domain", "images", "prefix", "new/"), map[string]string{"key_1": "new/ä.jpg", "key_count": "1"})
-		k.ok(t, "delete", "domain", "images", "key", "new/ä.jpg")
-		k.refused(t, protocol.UnknownKey, "file_info", "domain", "images", "key", "new/ä.jpg")
-		k.refused(t, protocol.FIDInUse, "create_open", "domain", "images", "key", "k", "fid", (d.HighFID() + 10).String())
-		// An upload that was begun with the old tracker ends with this one.
-		nodes[0].put(legacy.YoungUpload.Path(1), "12345")
-		k.ok(t, "create_close", "domain", "images", "key", "young", "fid", legacy.YoungUpload.String(), "devid", "1",
-			"path", fmt.Sprintf("http://%s:%d%s", d.Nodes[0].IP, d.Nodes[0].Port, legacy.YoungUpload.Path(1)), "size", "5")
-		want(t, k.ok(t, "file_info", "domain", "images", "key", "young"), map[string]string{"class": "original", "length": "5"})
-	})
+		seen[fid] = true
+		loc, err := k.Locate(t.Context(), legacy.Images, key, client.MainZone)
+		if err != nil || loc.FID != fid || len(loc.Copies) != 1 {
+			t.Errorf("%q: got %+v, error %v; want fid %d with a copy", key, loc, err, fid)
+		}
+	}
+	want(t, k.ok(t, "file_debug", "fid", "1"), map[string]string{"delqueue_fid": "1"})
+	k.ok(t, "rename", "domain", "images", "from_key", "new/ö.jpg", "to_key", "new/ä.jpg")
+	want(t, k.ok(t, "list_keys", "domain", "images", "prefix", "new/"), map[string]string{"key_1": "new/ä.jpg", "key_count": "1"})
+	k.ok(t, "delete", "domain", "images", "key", "new/ä.jpg")
+	k.refused(t, protocol.UnknownKey, "file_info", "domain", "images", "key", "new/ä.jpg")
+	k.refused(t, protocol.FIDInUse, "create_open", "domain", "images", "key", "k", "fid", (d.HighFID() + 10).String())
+	// An upload that was begun with the old tracker ends with this one.
+	nodes[0].put(legacy.YoungUpload.Path(1), "12345")
+	k.ok(t, "create_close", "domain", "images", "key", "young", "fid", legacy.YoungUpload.String(), "devid", "1",
+		"path", fmt.Sprintf("http://%s:%d%s", d.Nodes[0].IP, d.Nodes[0].Port, legacy.YoungUpload.Path(1)), "size", "5")
+	want(t, k.ok(t, "file_info", "domain", "images", "key", "young"), map[string]string{"class": "original", "length": "5"})
 }
 
 // TestJobsHonourWhatTheOldTrackerHasClaimed: on a database that others use, nobody touches a
