@@ -159,6 +159,9 @@ func (s *site) put(url, key string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	// Not sent: it tells the transport that a PUT, too, may be repeated when the server
+	// closed an idle connection just as it was used.
+	req.Header["Idempotency-Key"] = nil
 	resp, err := s.do(req)
 	if err != nil {
 		return false, err
