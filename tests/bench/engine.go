@@ -46,6 +46,7 @@ var engines = []*engine{
 		name: "MariaDB", word: "mysql", driver: "mysql",
 		numbers: "(SELECT seq FROM seq_%d_to_%d) s",
 		padded:  "LPAD(seq, 10, '0')",
+		settle:  []string{"ANALYZE TABLE file, file_on"},
 		start:   database.StartMariaDB,
 		options: []string{
 			"--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=" + bufferPool,
