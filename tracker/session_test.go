@@ -162,7 +162,7 @@ func (s *session) act(words []string) string {
 	case "copy": // <fid> <dev>
 		err = s.store.AddCopy(ctx, mogile.FID(s.num(words[1])), mogile.DevID(s.num(words[2])))
 	case "forget": // <fid> <dev>
-		err = s.store.RemoveCopy(ctx, mogile.FID(s.num(words[1])), mogile.DevID(s.num(words[2])))
+		err = s.store.RemoveCopies(ctx, mogile.FID(s.num(words[1])), mogile.DevID(s.num(words[2])))
 	case "class": // <fid> <classid>
 		err = s.store.SetClass(ctx, mogile.FID(s.num(words[1])), mogile.ClassID(s.num(words[2])))
 	case "setting": // <field> <value>

@@ -67,9 +67,19 @@ func (w watched) Claim(ctx context.Context, q store.QueueName, limit int, lease 
 }
 
 // Finish implements store.Queue.
-func (w watched) Finish(ctx context.Context, q store.QueueName, item store.Item) error {
-	w.leases.end(w.who, q, item.FID)
-	return w.Store.Finish(ctx, q, item)
+func (w watched) Finish(ctx context.Context, q store.QueueName, items ...store.Item) error {
+	for _, item := range items {
+		w.leases.end(w.who, q, item.FID)
+	}
+	return w.Store.Finish(ctx, q, items...)
+}
+
+// FinishErased implements store.Queue.
+func (w watched) FinishErased(ctx context.Context, erased ...store.Erased) error {
+	for _, e := range erased {
+		w.leases.end(w.who, store.DeleteQueue, e.FID)
+	}
+	return w.Store.FinishErased(ctx, erased...)
 }
 
 // Postpone implements store.Queue.

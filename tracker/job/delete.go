@@ -16,8 +16,8 @@ import (
 // deleteStore is what the job reads and writes. It can't touch a visible file.
 type deleteStore interface {
 	Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error)
-	RemoveCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
-	ForgetContent(ctx context.Context, fid mogile.FID) error
+	RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error
+	ForgetContent(ctx context.Context, fids ...mogile.FID) error
 	store.Locks
 }
 
@@ -106,7 +106,7 @@ func (r *remover) removeCopy(ctx context.Context, item store.Item, dev mogile.De
 			return r.later(item, dev, refused(item.FailCount), err), nil
 		}
 	}
-	return outcome{fate: finished}, r.store.RemoveCopy(ctx, item.FID, dev)
+	return outcome{fate: finished}, r.store.RemoveCopies(ctx, item.FID, dev)
 }
 
 func (r *remover) later(item store.Item, dev mogile.DevID, delay time.Duration, why error) outcome {

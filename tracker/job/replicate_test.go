@@ -60,7 +60,7 @@ func TestReplicateFinishesWhatNeedsNothing(t *testing.T) {
 func TestReplicateParksWhatHasNoCopyAtAll(t *testing.T) {
 	r := newRig(t, twice, one, two)
 	fid := r.upload("a", 1, mogile.Checksum{})
-	r.check(r.store.Store.RemoveCopy(t.Context(), fid, 1))
+	r.check(r.store.Store.RemoveCopies(t.Context(), fid, 1))
 	r.start()
 	if got := r.becomes(store.ReplicateQueue, "parked"); got.failCount != 1 {
 		t.Errorf("got failcount %d; want 1", got.failCount)

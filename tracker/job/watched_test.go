@@ -88,32 +88,46 @@ func (s *watchedStore) call(name string) error {
 	return fmt.Errorf("%s: %w", name, errInjected)
 }
 
-// tell reports a row's fate, also when writing it down fails.
-func (s *watchedStore) tell(what settled, write func() error) error {
-	err := s.call(what.fate)
+// tell reports the fate that rows share, also when writing it down fails.
+func (s *watchedStore) tell(rows []settled, write func() error) error {
+	err := s.call(rows[0].fate)
 	if err == nil {
 		err = write()
 	}
-	s.settled <- what
+	for _, row := range rows {
+		s.settled <- row
+	}
 	return err
 }
 
-func (s *watchedStore) Finish(ctx context.Context, q store.QueueName, item store.Item) error {
-	return s.tell(settled{queue: q, fate: "finished", fid: item.FID}, func() error {
+func (s *watchedStore) Finish(ctx context.Context, q store.QueueName, items ...store.Item) error {
+	var all []settled
+	for _, item := range items {
+		all = append(all, settled{queue: q, fate: "finished", fid: item.FID})
+	}
+	return s.tell(all, func() error {
 		if s.beforeFinish != nil {
 			s.beforeFinish()
 		}
-		return s.Store.Finish(ctx, q, item)
+		return s.Store.Finish(ctx, q, items...)
 	})
 }
 
+func (s *watchedStore) FinishErased(ctx context.Context, erased ...store.Erased) error {
+	var all []settled
+	for _, e := range erased {
+		all = append(all, settled{queue: store.DeleteQueue, fate: "finished", fid: e.FID})
+	}
+	return s.tell(all, func() error { return s.Store.FinishErased(ctx, erased...) })
+}
+
 func (s *watchedStore) Postpone(ctx context.Context, q store.QueueName, fid mogile.FID, delay time.Duration, failCount int) error {
-	return s.tell(settled{queue: q, fate: "postponed", fid: fid, delay: delay, failCount: failCount},
+	return s.tell([]settled{{queue: q, fate: "postponed", fid: fid, delay: delay, failCount: failCount}},
 		func() error { return s.Store.Postpone(ctx, q, fid, delay, failCount) })
 }
 
 func (s *watchedStore) Park(ctx context.Context, q store.QueueName, fid mogile.FID, failCount int) error {
-	return s.tell(settled{queue: q, fate: "parked", fid: fid, failCount: failCount},
+	return s.tell([]settled{{queue: q, fate: "parked", fid: fid, failCount: failCount}},
 		func() error { return s.Store.Park(ctx, q, fid, failCount) })
 }
 
@@ -152,16 +166,16 @@ func (s *watchedStore) AddCopy(ctx context.Context, fid mogile.FID, dev mogile.D
 	return s.change("AddCopy", func() error { return s.Store.AddCopy(ctx, fid, dev) })
 }
 
-func (s *watchedStore) RemoveCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
-	return s.change("RemoveCopy", func() error { return s.Store.RemoveCopy(ctx, fid, dev) })
+func (s *watchedStore) RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
+	return s.change("RemoveCopies", func() error { return s.Store.RemoveCopies(ctx, fid, devs...) })
 }
 
 func (s *watchedStore) SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error {
 	return s.change("SetChecksum", func() error { return s.Store.SetChecksum(ctx, fid, sum) })
 }
 
-func (s *watchedStore) ForgetContent(ctx context.Context, fid mogile.FID) error {
-	return s.change("ForgetContent", func() error { return s.Store.ForgetContent(ctx, fid) })
+func (s *watchedStore) ForgetContent(ctx context.Context, fids ...mogile.FID) error {
+	return s.change("ForgetContent", func() error { return s.Store.ForgetContent(ctx, fids...) })
 }
 
 func (s *watchedStore) change(name string, do func() error) error {

@@ -11,6 +11,7 @@ import (
 type Store interface {
 	Files
 	Copies
+	Holdings
 	Uploads
 	Queue
 	Work
@@ -34,6 +35,15 @@ type File struct {
 	// DevCount is a cached number of copies; nothing may be decided by it
 	// (docs/spec/schema.md §5.7).
 	DevCount int
+}
+
+// Known is what the database knows of a visible file.
+type Known struct {
+	File
+	// Devices hold the fid, ascending.
+	Devices []mogile.DevID
+	// Checksum is zero when there is none.
+	Checksum mogile.Checksum
 }
 
 // Files is the namespace.
@@ -63,6 +73,10 @@ type Files interface {
 	// Rename keeps the fid. ErrNotFound: from is not visible. ErrDup: another
 	// file has the key to. Renaming a key to itself succeeds.
 	Rename(ctx context.Context, dm mogile.DomainID, from, to mogile.Key) error
+	// LoadFiles finds what is known of many fids in few statements; those that are no
+	// visible file are missing. What it says of one fid is of one moment, no two fids
+	// need be of the same.
+	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]Known, error)
 	// SetClass changes the class of a fid and queues its replication, in one
 	// transaction; a row that waits, is claimed or parked, is due at once as if it
 	// were new. The same class again changes nothing. ErrNotFound: no such file.
@@ -74,18 +88,44 @@ type Copies interface {
 	// Devices lists the devices that hold the fid, ascending. None is not an
 	// error, nor is a fid that is no visible file.
 	Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error)
+	// DevicesOf is Devices of many fids in few statements; those without a copy are
+	// missing.
+	DevicesOf(ctx context.Context, fids ...mogile.FID) (map[mogile.FID][]mogile.DevID, error)
 	// AddCopy records that dev holds the fid, and recounts devcount. Recording
 	// it twice is not an error.
 	AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
-	// RemoveCopy forgets that dev holds the fid, and recounts devcount.
-	// Forgetting it twice is not an error.
-	RemoveCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
+	// RemoveCopies forgets that devs hold the fid, and recounts devcount, in one
+	// transaction. Forgetting a copy twice is not an error.
+	RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error
 	// Checksum returns ErrNotFound when none is recorded.
 	Checksum(ctx context.Context, fid mogile.FID) (mogile.Checksum, error)
 	// SetChecksum records or replaces it.
 	SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error
-	// ForgetContent removes the checksum and tempfile rows of a doomed fid.
-	ForgetContent(ctx context.Context, fid mogile.FID) error
+	// ForgetContent removes the checksum and tempfile rows of doomed fids, in one
+	// transaction.
+	ForgetContent(ctx context.Context, fids ...mogile.FID) error
+}
+
+// Page is a part of a list that is sorted by fid.
+type Page struct {
+	// After is the fid that the page begins behind; 0 is the beginning of the list,
+	// from whichever end.
+	After mogile.FID
+	// Newest has the greatest fid come first.
+	Newest bool
+	Limit  int
+}
+
+// Holdings is what lies on a device.
+type Holdings interface {
+	// FilesOn lists visible files with a copy on dev. None is not an error.
+	FilesOn(ctx context.Context, dev mogile.DevID, p Page) ([]File, error)
+	// Reap forgets the copies of at most limit fids on dev, in one transaction: those
+	// that are visible files are queued for replication, due in a second, and their
+	// devcount is recounted; of the others, which are somebody else's work, the copy
+	// goes all the same. It returns how many fids there were. A fid that is queued
+	// already keeps its row as it is.
+	Reap(ctx context.Context, dev mogile.DevID, limit int) (int, error)
 }
 
 // Upload is an upload in progress: a row of the table tempfile.
@@ -142,18 +182,26 @@ type Uploads interface {
 // QueueName names a queue table.
 type QueueName string
 
-// The queues that jobs work from (docs/spec/schema.md §5).
+// The queues that jobs work from (docs/spec/schema.md §5). The first two are tables of
+// their own. The others are the rows of one kind in the table file_to_queue, which
+// EnqueueWork adds and Enqueue refuses; what is done to one of them leaves the other's
+// row of the same fid alone.
 const (
 	ReplicateQueue QueueName = "file_to_replicate"
 	DeleteQueue    QueueName = "file_to_delete2"
+	FsckQueue      QueueName = "fsck"
+	RebalanceQueue QueueName = "rebalance"
 )
 
 // Item is a claimed row of a queue.
 type Item struct {
 	FID       mogile.FID
 	FailCount int
-	// From is the preferred source of a replication, or 0.
+	// From is the preferred source of a replication, or the device that a rebalance
+	// moves the file away from, or 0.
 	From mogile.DevID
+	// Arg is where a rebalance may move the file, as devids with commas between.
+	Arg string
 	// Until is when the claim runs out, in database unix time; 0 when the row was
 	// not claimed.
 	Until int64
@@ -168,10 +216,21 @@ type Queue interface {
 	// makes them due again after lease, should the caller never finish them. No
 	// other caller gets them before. None is not an error.
 	Claim(ctx context.Context, q QueueName, limit int, lease time.Duration) ([]Item, error)
-	// Finish removes the row of an item, unless the row was queued anew (SetClass)
-	// or claimed again since the item's claim. An item that was not claimed loses
-	// its row whatever that says. Removing it twice is not an error.
-	Finish(ctx context.Context, q QueueName, item Item) error
+	// Renew makes claims last lease from now on (0: the rows are due at once), and
+	// returns those that still were the caller's, with their new Until, in any order. An
+	// item whose row is gone, was queued anew or was claimed again is left out, and so
+	// is one that was not claimed.
+	Renew(ctx context.Context, q QueueName, lease time.Duration, items ...Item) ([]Item, error)
+	// Finish removes the rows of items, but leaves a row that was queued anew
+	// (SetClass) or claimed again since the item's claim. An item that was not claimed
+	// loses its row whatever that says. Removing a row twice is not an error. When it
+	// fails, some may be removed.
+	Finish(ctx context.Context, q QueueName, items ...Item) error
+	// FinishErased forgets copies whose bytes are gone, and the checksums of their
+	// fids, and is Finish in DeleteQueue for the fids that then have no copy left, all
+	// in one transaction. A row whose fid has another copy, such as one that was made
+	// meanwhile, stays as it is.
+	FinishErased(ctx context.Context, erased ...Erased) error
 	// Postpone makes a row due after delay and sets its failcount (clamped to
 	// what the column holds).
 	Postpone(ctx context.Context, q QueueName, fid mogile.FID, delay time.Duration, failCount int) error
@@ -187,6 +246,15 @@ type Queue interface {
 	// NextDue says how long until a row becomes due that is not due yet (0 when
 	// one is due now). ErrNotFound: no row ever becomes due.
 	NextDue(ctx context.Context, q QueueName) (time.Duration, error)
+	// Waiting counts the rows that wait, claimed ones too: all that are not parked,
+	// in ReplicateQueue without what is new.
+	Waiting(ctx context.Context, q QueueName) (int64, error)
+}
+
+// Erased is a claimed row of DeleteQueue, and copies of its fid whose bytes are gone.
+type Erased struct {
+	Item
+	Devices []mogile.DevID
 }
 
 // QueueRow is a queue row as file_debug shows it.
@@ -194,8 +262,7 @@ type QueueRow struct {
 	FID       mogile.FID
 	NextTry   int64
 	FailCount int
-	// From is NULL (0) or the preferred source, Flags unused; both exist in
-	// ReplicateQueue only.
+	// From is as in Item, Flags unused; in DeleteQueue there are none.
 	From  mogile.DevID
 	Flags int
 }

@@ -2,10 +2,9 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
+	"fmt"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
-	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
 // maxTiny is what the columns devcount, failcount and classid hold
@@ -21,6 +20,35 @@ func (s *Store) Devices(ctx context.Context, fid mogile.FID) (devs []mogile.DevI
 	return devs, wrap(err, "list devices of fid %d", fid)
 }
 
+// DevicesOf implements [store.Copies].
+func (s *Store) DevicesOf(ctx context.Context, fids ...mogile.FID) (on map[mogile.FID][]mogile.DevID, err error) {
+	err = s.db.read(ctx, func(t *tx) error {
+		on = map[mogile.FID][]mogile.DevID{}
+		for in := range inLists(fids) {
+			copies, err := list(t, scanCopy, "SELECT fid, devid FROM file_on WHERE "+in.condition+" ORDER BY fid, devid", in.args...)
+			if err != nil {
+				return err
+			}
+			for _, c := range copies {
+				on[c.fid] = append(on[c.fid], c.dev)
+			}
+		}
+		return nil
+	})
+	return on, wrap(err, "list devices of %d fids", len(fids))
+}
+
+// copyRow is a row of file_on.
+type copyRow struct {
+	fid mogile.FID
+	dev mogile.DevID
+}
+
+func scanCopy(s scanner) (c copyRow, err error) {
+	err = s.Scan(&c.fid, &c.dev)
+	return c, err
+}
+
 // AddCopy implements [store.Copies].
 func (s *Store) AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
 	err := s.db.write(ctx, func(t *tx) error {
@@ -32,15 +60,17 @@ func (s *Store) AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) e
 	return wrap(err, "add copy of fid %d on dev %d", fid, dev)
 }
 
-// RemoveCopy implements [store.Copies].
-func (s *Store) RemoveCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
+// RemoveCopies implements [store.Copies].
+func (s *Store) RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
 	err := s.db.write(ctx, func(t *tx) error {
-		if _, err := t.exec("DELETE FROM file_on WHERE fid = ? AND devid = ?", fid, dev); err != nil {
-			return err
+		for _, dev := range devs {
+			if _, err := t.exec("DELETE FROM file_on WHERE fid = ? AND devid = ?", fid, dev); err != nil {
+				return err
+			}
 		}
 		return recount(t, fid)
 	})
-	return wrap(err, "remove copy of fid %d from dev %d", fid, dev)
+	return wrap(err, "remove copies of fid %d from devs %v", fid, devs)
 }
 
 func recordCopy(t *tx, fid mogile.FID, dev mogile.DevID) error {
@@ -50,26 +80,27 @@ func recordCopy(t *tx, fid mogile.FID, dev mogile.DevID) error {
 
 // recount brings file.devcount up to date, unless the operator turned that off
 // (docs/spec/schema.md §5.7). Who counts keeps the others waiting, each of whom then
-// counts what this one has recorded.
-func recount(t *tx, fid mogile.FID) error {
-	visible, err := t.exists(visibleFID+" FOR UPDATE", fid)
-	if err != nil || !visible {
-		return err
+// counts what this one has recorded: so the rows are locked before the statement that
+// counts begins.
+func recount(t *tx, fids ...mogile.FID) error {
+	for in := range inLists(fids) {
+		visible, err := list(t, single[mogile.FID], "SELECT fid FROM file WHERE "+in.condition+" ORDER BY fid FOR UPDATE", in.args...)
+		if err != nil {
+			return err
+		}
+		if len(visible) == 0 {
+			continue
+		}
+		if _, err := t.exec(countCopies+in.condition, in.args...); err != nil {
+			return err
+		}
 	}
-	skip, err := setting(t, "skip_devcount")
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	if skip != "" && skip != "0" {
-		return nil
-	}
-	var n int
-	if err := t.row("SELECT COUNT(*) FROM file_on WHERE fid = ?", fid).Scan(&n); err != nil {
-		return err
-	}
-	_, err = t.exec("UPDATE file SET devcount = ? WHERE fid = ?", min(n, maxTiny), fid)
-	return err
+	return nil
 }
+
+var countCopies = fmt.Sprintf(`UPDATE file SET devcount =
+	(SELECT CASE WHEN COUNT(*) > %[1]d THEN %[1]d ELSE COUNT(*) END FROM file_on o WHERE o.fid = file.fid)
+	WHERE NOT EXISTS (SELECT 1 FROM server_settings WHERE field = 'skip_devcount' AND value NOT IN ('', '0')) AND `, maxTiny)
 
 // Checksum implements [store.Copies].
 func (s *Store) Checksum(ctx context.Context, fid mogile.FID) (sum mogile.Checksum, err error) {
@@ -91,9 +122,15 @@ func replaceChecksum(t *tx, fid mogile.FID, sum mogile.Checksum) error {
 }
 
 // ForgetContent implements [store.Copies].
-func (s *Store) ForgetContent(ctx context.Context, fid mogile.FID) error {
+func (s *Store) ForgetContent(ctx context.Context, fids ...mogile.FID) error {
 	err := s.db.write(ctx, func(t *tx) error {
-		return t.all([]string{"DELETE FROM checksum WHERE fid = ?", "DELETE FROM tempfile WHERE fid = ?"}, fid)
+		for in := range inLists(fids) {
+			err := t.all([]string{"DELETE FROM checksum WHERE " + in.condition, "DELETE FROM tempfile WHERE " + in.condition}, in.args...)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return wrap(err, "forget content of fid %d", fid)
+	return wrap(err, "forget content of %d fids", len(fids))
 }

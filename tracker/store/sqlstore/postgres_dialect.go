@@ -100,7 +100,7 @@ var (
 	)
 	// A fid may be greater than an old column holds, which is for the server to say:
 	// then it is right again once the column was widened.
-	fidCompared = regexp.MustCompile(`\b(fid|logid) (=|>|>=|<=) \?`)
+	fidCompared = regexp.MustCompile(`\b(fid|logid) (=|>|>=|<|<=|IN) \(?\?`)
 	fidInserted = regexp.MustCompile(`\(fid\b[^()]*\)\s+VALUES \(\?`)
 	replaced    = regexp.MustCompile(`(?s)^REPLACE INTO \w+ \((\w+)((?:, \w+)*)\)`)
 )

@@ -3,7 +3,9 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -28,43 +30,84 @@ func seconds(d time.Duration) int64 {
 	return int64(s)
 }
 
-// fromOf is where a queue's rows say what to copy from, and what they have to say
-// besides; only rows to replicate do.
-func fromOf(q store.QueueName) (from, flags string, err error) {
-	switch q {
-	case store.ReplicateQueue:
-		return "COALESCE(fromdevid, 0)", "flags", nil
-	case store.DeleteQueue:
-		return "0", "0", nil
-	}
-	return "", "", fmt.Errorf("queue %q is unknown", q)
+// queueRows are the rows of a queue: where they are, and what they say besides.
+type queueRows struct {
+	table string
+	// only is a condition that ends with AND, or empty when all rows of the table are
+	// meant.
+	only             string
+	from, arg, flags string
 }
 
-// onQueue runs fn on a known queue; the name is a part of its statements.
-func (s *Store) onQueue(ctx context.Context, q store.QueueName, fn func(*tx) error) error {
-	if _, _, err := fromOf(q); err != nil {
+func rowsOf(q store.QueueName) (queueRows, error) {
+	switch q {
+	case store.ReplicateQueue:
+		return queueRows{table: "file_to_replicate", from: "COALESCE(fromdevid, 0)", arg: "''", flags: "flags"}, nil
+	case store.DeleteQueue:
+		return queueRows{table: "file_to_delete2", from: "0", arg: "''", flags: "0"}, nil
+	case store.FsckQueue:
+		return workRows(store.FsckWork), nil
+	case store.RebalanceQueue:
+		return workRows(store.RebalanceWork), nil
+	}
+	return queueRows{}, fmt.Errorf("queue %q is unknown", q)
+}
+
+func workRows(k store.WorkKind) queueRows {
+	return queueRows{
+		table: "file_to_queue", only: fmt.Sprintf("type = %d AND ", k),
+		from: "COALESCE(devid, 0)", arg: "COALESCE(arg, '')", flags: "flags",
+	}
+}
+
+// onQueue runs fn on the rows of a queue; their names are a part of its statements.
+func (s *Store) onQueue(ctx context.Context, q store.QueueName, fn func(*tx, queueRows) error) error {
+	rows, err := rowsOf(q)
+	if err != nil {
 		return err
 	}
-	return s.db.write(ctx, fn)
+	return s.db.write(ctx, func(t *tx) error { return fn(t, rows) })
 }
 
 // onRow is onQueue for one statement, which does the same when it is run again.
-func (s *Store) onRow(ctx context.Context, q store.QueueName, fn func(*tx) error) error {
-	if _, _, err := fromOf(q); err != nil {
+func (s *Store) onRow(ctx context.Context, q store.QueueName, fn func(*tx, queueRows) error) error {
+	rows, err := rowsOf(q)
+	if err != nil {
 		return err
 	}
-	return s.db.autocommit(ctx, fn)
+	return s.db.autocommit(ctx, func(t *tx) error { return fn(t, rows) })
+}
+
+// inQueue is onQueue for reading.
+func (s *Store) inQueue(ctx context.Context, q store.QueueName, fn func(*tx, queueRows) error) error {
+	rows, err := rowsOf(q)
+	if err != nil {
+		return err
+	}
+	return s.db.read(ctx, func(t *tx) error { return fn(t, rows) })
 }
 
 // Enqueue implements [store.Queue].
 func (s *Store) Enqueue(ctx context.Context, q store.QueueName, delay time.Duration, fids ...mogile.FID) error {
-	err := s.onQueue(ctx, q, func(t *tx) error { return enqueue(t, q, delay, fids...) })
+	err := s.onQueue(ctx, q, func(t *tx, rows queueRows) error {
+		if rows.only != "" {
+			return errors.New("its rows say more than a fid")
+		}
+		return enqueue(t, q, delay, fids...)
+	})
 	return wrap(err, "enqueue %d fids in %s", len(fids), q)
 }
 
+// enqueue is for queues that are tables of their own.
 func enqueue(t *tx, q store.QueueName, delay time.Duration, fids ...mogile.FID) error {
-	for _, fid := range fids {
-		_, err := t.exec("INSERT IGNORE INTO "+string(q)+" (fid, nexttry) VALUES (?, UNIX_TIMESTAMP() + ?)", fid, seconds(delay))
+	for some := range slices.Chunk(fids, perStatement) {
+		some = padded(some)
+		var args []any
+		for _, fid := range some {
+			args = append(args, fid, seconds(delay))
+		}
+		_, err := t.exec("INSERT IGNORE INTO "+string(q)+" (fid, nexttry) VALUES "+
+			repeated("(?, UNIX_TIMESTAMP() + ?)", ", ", len(some)), args...)
 		if err != nil {
 			return err
 		}
@@ -89,27 +132,17 @@ func replicateAnew(t *tx, fid mogile.FID) error {
 
 // Claim implements [store.Queue].
 func (s *Store) Claim(ctx context.Context, q store.QueueName, limit int, lease time.Duration) (items []store.Item, err error) {
-	from, _, err := fromOf(q)
-	if err != nil {
-		return nil, wrap(err, "claim")
-	}
-	err = s.db.write(ctx, func(t *tx) (err error) {
-		items, err = list(t, scanItem, "SELECT fid, failcount, "+from+" FROM "+string(q)+`
-			WHERE nexttry <= UNIX_TIMESTAMP() ORDER BY nexttry LIMIT ? FOR UPDATE`, max(limit, 0))
-		if err != nil {
+	err = s.onQueue(ctx, q, func(t *tx, rows queueRows) (err error) {
+		items, err = list(t, scanItem, "SELECT fid, failcount, "+rows.from+", "+rows.arg+", UNIX_TIMESTAMP() FROM "+rows.table+
+			" WHERE "+rows.only+"nexttry <= UNIX_TIMESTAMP() ORDER BY nexttry LIMIT ? FOR UPDATE", max(limit, 0))
+		if err != nil || len(items) == 0 {
 			return err
 		}
-		var until int64
-		if err := t.row("SELECT UNIX_TIMESTAMP() + ?", seconds(lease)).Scan(&until); err != nil {
-			return err
-		}
+		until := items[0].Until + seconds(lease)
 		for i := range items {
 			items[i].Until = until
-			if _, err := t.exec("UPDATE "+string(q)+" SET nexttry = ? WHERE fid = ?", until, items[i].FID); err != nil {
-				return err
-			}
 		}
-		return nil
+		return setDue(t, rows, until, items)
 	})
 	if err != nil {
 		return nil, wrap(err, "claim from %s", q)
@@ -117,24 +150,126 @@ func (s *Store) Claim(ctx context.Context, q store.QueueName, limit int, lease t
 	return items, nil
 }
 
+// scanItem has the time of the question as Until.
 func scanItem(s scanner) (i store.Item, err error) {
-	err = s.Scan(&i.FID, &i.FailCount, &i.From)
+	err = s.Scan(&i.FID, &i.FailCount, &i.From, &i.Arg, &i.Until)
 	return i, err
 }
 
-// Finish implements [store.Queue].
-func (s *Store) Finish(ctx context.Context, q store.QueueName, item store.Item) error {
-	err := s.onRow(ctx, q, func(t *tx) error {
-		_, err := t.exec("DELETE FROM "+string(q)+" WHERE fid = ? AND ? IN (0, nexttry)", item.FID, item.Until)
-		return err
+// setDue sets the nexttry of items.
+func setDue(t *tx, rows queueRows, at int64, items []store.Item) error {
+	for in := range inLists(fidsOf(items)) {
+		_, err := t.exec("UPDATE "+rows.table+" SET nexttry = ? WHERE "+rows.only+in.condition, in.after(at)...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func fidsOf(items []store.Item) []mogile.FID {
+	fids := make([]mogile.FID, len(items))
+	for i, item := range items {
+		fids[i] = item.FID
+	}
+	return fids
+}
+
+// byClaim sorts items by when their claims run out: what was claimed together still has
+// one number in common.
+func byClaim(items []store.Item) map[int64][]store.Item {
+	by := map[int64][]store.Item{}
+	for _, item := range items {
+		by[item.Until] = append(by[item.Until], item)
+	}
+	return by
+}
+
+// Renew implements [store.Queue].
+func (s *Store) Renew(ctx context.Context, q store.QueueName, lease time.Duration, items ...store.Item) (held []store.Item, err error) {
+	err = s.onQueue(ctx, q, func(t *tx, rows queueRows) (err error) {
+		held = nil
+		var now int64
+		if err := t.row("SELECT UNIX_TIMESTAMP()").Scan(&now); err != nil {
+			return err
+		}
+		for until, claimed := range byClaim(items) {
+			still, err := stillClaimed(t, rows, until, claimed)
+			if err != nil {
+				return err
+			}
+			held = append(held, still...)
+		}
+		for i := range held {
+			held[i].Until = now + seconds(lease)
+		}
+		return setDue(t, rows, now+seconds(lease), held)
 	})
-	return wrap(err, "finish fid %d in %s", item.FID, q)
+	if err != nil {
+		return nil, wrap(err, "renew %d claims in %s", len(items), q)
+	}
+	return held, nil
+}
+
+// stillClaimed are the items whose rows are as their claim left them. The rows stay
+// locked.
+func stillClaimed(t *tx, rows queueRows, until int64, items []store.Item) (still []store.Item, err error) {
+	if until == 0 {
+		return nil, nil
+	}
+	there := map[mogile.FID]bool{}
+	for in := range inLists(fidsOf(items)) {
+		fids, err := list(t, single[mogile.FID], "SELECT fid FROM "+rows.table+
+			" WHERE "+rows.only+"nexttry = ? AND "+in.condition+" FOR UPDATE", in.after(until)...)
+		if err != nil {
+			return nil, err
+		}
+		for _, fid := range fids {
+			there[fid] = true
+		}
+	}
+	for _, item := range items {
+		if there[item.FID] {
+			still = append(still, item)
+		}
+	}
+	return still, nil
+}
+
+// Finish implements [store.Queue].
+func (s *Store) Finish(ctx context.Context, q store.QueueName, items ...store.Item) error {
+	groups := byClaim(items)
+	begin := s.onQueue
+	if len(groups) == 1 && len(items) <= perStatement {
+		begin = s.onRow
+	}
+	err := begin(ctx, q, func(t *tx, rows queueRows) error {
+		for until, claimed := range groups {
+			if err := finish(t, rows, until, fidsOf(claimed), ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return wrap(err, "finish %d fids in %s", len(items), q)
+}
+
+// finish removes rows that are as their claim left them. more is another condition, or
+// empty.
+func finish(t *tx, rows queueRows, until int64, fids []mogile.FID, more string) error {
+	for in := range inLists(fids) {
+		_, err := t.exec("DELETE FROM "+rows.table+" WHERE "+rows.only+"? IN (0, nexttry) AND "+in.condition+more, in.after(until)...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Postpone implements [store.Queue].
 func (s *Store) Postpone(ctx context.Context, q store.QueueName, fid mogile.FID, delay time.Duration, failCount int) error {
-	err := s.onRow(ctx, q, func(t *tx) error {
-		_, err := t.exec("UPDATE "+string(q)+" SET nexttry = UNIX_TIMESTAMP() + ?, failcount = ? WHERE fid = ?",
+	err := s.onRow(ctx, q, func(t *tx, rows queueRows) error {
+		_, err := t.exec("UPDATE "+rows.table+" SET nexttry = UNIX_TIMESTAMP() + ?, failcount = ? WHERE "+rows.only+"fid = ?",
 			seconds(delay), clampFails(failCount), fid)
 		return err
 	})
@@ -143,8 +278,8 @@ func (s *Store) Postpone(ctx context.Context, q store.QueueName, fid mogile.FID,
 
 // Park implements [store.Queue].
 func (s *Store) Park(ctx context.Context, q store.QueueName, fid mogile.FID, failCount int) error {
-	err := s.onRow(ctx, q, func(t *tx) error {
-		_, err := t.exec("UPDATE "+string(q)+" SET nexttry = ?, failcount = ? WHERE fid = ?",
+	err := s.onRow(ctx, q, func(t *tx, rows queueRows) error {
+		_, err := t.exec("UPDATE "+rows.table+" SET nexttry = ?, failcount = ? WHERE "+rows.only+"fid = ?",
 			never, clampFails(failCount), fid)
 		return err
 	})
@@ -155,12 +290,8 @@ func clampFails(n int) int { return min(max(n, 0), maxTiny) }
 
 // Queued implements [store.Queue].
 func (s *Store) Queued(ctx context.Context, q store.QueueName, fid mogile.FID) (r store.QueueRow, err error) {
-	from, flags, err := fromOf(q)
-	if err != nil {
-		return r, wrap(err, "find fid %d", fid)
-	}
-	err = s.db.read(ctx, func(t *tx) error {
-		return t.row("SELECT fid, nexttry, failcount, "+from+", "+flags+" FROM "+string(q)+" WHERE fid = ?", fid).
+	err = s.inQueue(ctx, q, func(t *tx, rows queueRows) error {
+		return t.row("SELECT fid, nexttry, failcount, "+rows.from+", "+rows.flags+" FROM "+rows.table+" WHERE "+rows.only+"fid = ?", fid).
 			Scan(&r.FID, &r.NextTry, &r.FailCount, &r.From, &r.Flags)
 	})
 	return r, wrap(err, "find fid %d in %s", fid, q)
@@ -168,16 +299,25 @@ func (s *Store) Queued(ctx context.Context, q store.QueueName, fid mogile.FID) (
 
 // NextDue implements [store.Queue].
 func (s *Store) NextDue(ctx context.Context, q store.QueueName) (time.Duration, error) {
-	if _, _, err := fromOf(q); err != nil {
-		return 0, wrap(err, "find next due")
-	}
 	var wait sql.Null[int64]
-	err := s.db.read(ctx, func(t *tx) error {
-		err := t.row("SELECT MIN(nexttry) - UNIX_TIMESTAMP() FROM "+string(q)+" WHERE nexttry < ?", never).Scan(&wait)
+	err := s.inQueue(ctx, q, func(t *tx, rows queueRows) error {
+		err := t.row("SELECT MIN(nexttry) - UNIX_TIMESTAMP() FROM "+rows.table+" WHERE "+rows.only+"nexttry < ?", never).Scan(&wait)
 		if err == nil && !wait.Valid {
 			err = store.ErrNotFound
 		}
 		return err
 	})
 	return time.Duration(max(wait.V, 0)) * time.Second, wrap(err, "find next due in %s", q)
+}
+
+// Waiting implements [store.Queue]. Nothing of the other queues is ever new.
+func (s *Store) Waiting(ctx context.Context, q store.QueueName) (n int64, err error) {
+	err = s.inQueue(ctx, q, func(t *tx, rows queueRows) error {
+		least := 0
+		if q == store.ReplicateQueue {
+			least = 1
+		}
+		return t.row("SELECT COUNT(*) FROM "+rows.table+" WHERE "+rows.only+"nexttry >= ? AND nexttry < ?", least, never).Scan(&n)
+	})
+	return n, wrap(err, "count what waits in %s", q)
 }

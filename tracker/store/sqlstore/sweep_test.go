@@ -69,7 +69,7 @@ var busyTables = []string{
 	"INSERT INTO file_on (fid, devid) VALUES (5, 1)",
 	"INSERT INTO checksum (fid, hashtype, checksum) VALUES (6, 1, x'00')",
 	"INSERT INTO tempfile (fid, createtime, classid, dmid, devids) VALUES (6, 0, 0, 3, '1,2'), (7, 0, 0, 3, '1,2')",
-	"INSERT INTO file_to_delete2 (fid, nexttry) VALUES (20, 0), (21, 0)",
+	"INSERT INTO file_to_delete2 (fid, nexttry) VALUES (20, 0), (21, 0), (22, 5), (23, 6)",
 	"INSERT INTO file_on (fid, devid) VALUES (8, 1)", // the next fid of the sequence
 	"INSERT INTO fsck_log (utime, evcode) VALUES (0, 'MISS'), (0, 'GONE')",
 }
@@ -78,10 +78,21 @@ var busyTables = []string{
 func sweptChanges(ctx context.Context) map[string]func(*Store) error {
 	sum := mogile.Checksum{Type: mogile.HashMD5, Sum: []byte("0123456789abcdef")}
 	return map[string]func(*Store) error{
-		"Delete":           func(s *Store) error { _, err := s.Delete(ctx, 3, "key"); return err },
-		"SetClass":         func(s *Store) error { return s.SetClass(ctx, 5, 1) },
-		"AddCopy":          func(s *Store) error { return s.AddCopy(ctx, 5, 2) },
-		"RemoveCopy":       func(s *Store) error { return s.RemoveCopy(ctx, 5, 1) },
+		"Delete":       func(s *Store) error { _, err := s.Delete(ctx, 3, "key"); return err },
+		"SetClass":     func(s *Store) error { return s.SetClass(ctx, 5, 1) },
+		"AddCopy":      func(s *Store) error { return s.AddCopy(ctx, 5, 2) },
+		"RemoveCopies": func(s *Store) error { return s.RemoveCopies(ctx, 5, 1, 2) },
+		"Reap":         func(s *Store) error { _, err := s.Reap(ctx, 1, 9); return err },
+		"Renew": func(s *Store) error {
+			_, err := s.Renew(ctx, store.DeleteQueue, time.Hour, store.Item{FID: 22, Until: 5}, store.Item{FID: 23, Until: 6})
+			return err
+		},
+		"Finish": func(s *Store) error {
+			return s.Finish(ctx, store.DeleteQueue, store.Item{FID: 20}, store.Item{FID: 22, Until: 5})
+		},
+		"FinishErased": func(s *Store) error {
+			return s.FinishErased(ctx, store.Erased{Item: store.Item{FID: 20}}, store.Erased{Item: store.Item{FID: 8}, Devices: []mogile.DevID{1}})
+		},
 		"ForgetContent":    func(s *Store) error { return s.ForgetContent(ctx, 6) },
 		"OpenUpload":       func(s *Store) error { _, err := s.OpenUpload(ctx, store.Upload{}); return err },
 		"OpenUpload as 99": func(s *Store) error { _, err := s.OpenUpload(ctx, store.Upload{FID: 99}); return err },

@@ -3,8 +3,6 @@ package sqlstore
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -12,8 +10,8 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
-// peerLease is how many seconds ahead a claim of the peer, and of our jobs, sets
-// nexttry (docs/spec/schema.md §5.2).
+// peerLease is how many seconds ahead a claim of the peer sets nexttry
+// (docs/spec/schema.md §5.2). Those of our jobs are shorter.
 const peerLease = 1000
 
 // takeOver readies a database that another program, or this one before a crash,
@@ -101,28 +99,15 @@ func moveLegacy(t *tx, table, due string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for some := range slices.Chunk(fids, perStatement) {
-		in, args := inList(some)
-		if _, err := t.exec("INSERT IGNORE INTO file_to_delete2 (fid, nexttry) SELECT fid, "+due+" FROM "+table+" WHERE "+in, args...); err != nil {
+	for in := range inLists(fids) {
+		if _, err := t.exec("INSERT IGNORE INTO file_to_delete2 (fid, nexttry) SELECT fid, "+due+" FROM "+table+" WHERE "+in.condition, in.args...); err != nil {
 			return 0, err
 		}
-		if _, err := t.exec("DELETE FROM "+table+" WHERE "+in, args...); err != nil {
+		if _, err := t.exec("DELETE FROM "+table+" WHERE "+in.condition, in.args...); err != nil {
 			return 0, err
 		}
 	}
 	return len(fids), nil
-}
-
-// perStatement is how many rows one statement names: more would save little.
-const perStatement = 100
-
-// inList is a condition on fids, at least one and at most perStatement. It repeats the
-// last one, so that there is one text to prepare.
-func inList(fids []mogile.FID) (condition string, args []any) {
-	for i := range perStatement {
-		args = append(args, fids[min(i, len(fids)-1)])
-	}
-	return "fid IN (?" + strings.Repeat(", ?", perStatement-1) + ")", args
 }
 
 // releaseLeases makes rows that a dead predecessor had claimed due at once; without

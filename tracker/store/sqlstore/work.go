@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -10,9 +11,14 @@ import (
 // EnqueueWork implements [store.Work].
 func (s *Store) EnqueueWork(ctx context.Context, rows ...store.WorkRow) error {
 	err := s.db.write(ctx, func(t *tx) error {
-		for _, r := range rows {
-			_, err := t.exec(`INSERT IGNORE INTO file_to_queue (fid, devid, type, nexttry, arg)
-				VALUES (?, ?, ?, UNIX_TIMESTAMP(), ?)`, r.FID, orNull(r.Dev), r.Kind, orNull(r.Arg))
+		for some := range slices.Chunk(rows, perStatement) {
+			some = padded(some)
+			var args []any
+			for _, r := range some {
+				args = append(args, r.FID, orNull(r.Dev), r.Kind, orNull(r.Arg))
+			}
+			_, err := t.exec("INSERT IGNORE INTO file_to_queue (fid, devid, type, nexttry, arg) VALUES "+
+				repeated("(?, ?, ?, UNIX_TIMESTAMP(), ?)", ", ", len(some)), args...)
 			if err != nil {
 				return err
 			}
@@ -47,14 +53,11 @@ func (s *Store) WorkLength(ctx context.Context, k store.WorkKind) (n int64, err 
 
 // ReleaseAll implements [store.Queue].
 func (s *Store) ReleaseAll(ctx context.Context, q store.QueueName) (n int64, err error) {
-	if _, _, err := fromOf(q); err != nil {
-		return 0, wrap(err, "release all")
-	}
 	var at mogile.FID
 	for more := true; more; {
 		var p released
-		err := s.db.write(ctx, func(t *tx) (err error) {
-			p, err = releaseAfter(t, q, at)
+		err := s.onQueue(ctx, q, func(t *tx, rows queueRows) (err error) {
+			p, err = releaseAfter(t, rows, at)
 			return err
 		})
 		if err != nil {
@@ -73,15 +76,15 @@ type released struct {
 	more bool
 }
 
-func releaseAfter(t *tx, q store.QueueName, at mogile.FID) (p released, err error) {
-	fids, err := list(t, single[mogile.FID], "SELECT fid FROM "+string(q)+`
-		WHERE fid > ? AND nexttry > UNIX_TIMESTAMP() ORDER BY fid LIMIT ?`, at, portion)
+func releaseAfter(t *tx, rows queueRows, at mogile.FID) (p released, err error) {
+	fids, err := list(t, single[mogile.FID], "SELECT fid FROM "+rows.table+
+		" WHERE "+rows.only+"fid > ? AND nexttry > UNIX_TIMESTAMP() ORDER BY fid LIMIT ?", at, portion)
 	if err != nil || len(fids) == 0 {
 		return p, err
 	}
 	p.last, p.more = fids[len(fids)-1], len(fids) == portion
-	p.rows, err = t.exec("UPDATE "+string(q)+` SET nexttry = UNIX_TIMESTAMP()
-		WHERE fid > ? AND fid <= ? AND nexttry > UNIX_TIMESTAMP()`, at, p.last)
+	p.rows, err = t.exec("UPDATE "+rows.table+" SET nexttry = UNIX_TIMESTAMP() WHERE "+rows.only+
+		"fid > ? AND fid <= ? AND nexttry > UNIX_TIMESTAMP()", at, p.last)
 	return p, err
 }
 

@@ -9,6 +9,8 @@ var copyChecks = []check{
 	{"DevicesAscend", devicesAscend},
 	{"CopiesOfNoFileAreKeptToo", copiesOfNoFileAreKeptToo},
 	{"RecordingAndForgettingTwiceIsFine", recordingAndForgettingTwiceIsFine},
+	{"CopiesAreForgottenTogether", copiesAreForgottenTogether},
+	{"DevicesOfManyAreThoseOfEach", devicesOfManyAreThoseOfEach},
 	{"DevcountIsWhatTheColumnHolds", devcountIsWhatTheColumnHolds},
 	{"DevcountRestsWhenItIsSkipped", devcountRestsWhenItIsSkipped},
 	{"AChecksumIsReplaced", checksumIsReplaced},
@@ -35,7 +37,7 @@ func copiesOfNoFileAreKeptToo(e env) {
 	e.devices(99)
 	e.must(e.s.AddCopy(e.ctx, 99, 3), "add copy")
 	e.devices(99, 3)
-	e.must(e.s.RemoveCopy(e.ctx, 99, 3), "remove copy")
+	e.must(e.s.RemoveCopies(e.ctx, 99, 3), "remove copy")
 	e.devices(99)
 }
 
@@ -47,10 +49,37 @@ func recordingAndForgettingTwiceIsFine(e env) {
 		e.devcount(fid, 2)
 	}
 	for range 2 {
-		e.must(e.s.RemoveCopy(e.ctx, fid, 1), "remove copy")
+		e.must(e.s.RemoveCopies(e.ctx, fid, 1), "remove copy")
 		e.devices(fid, 2)
 		e.devcount(fid, 1)
 	}
+}
+
+func copiesAreForgottenTogether(e env) {
+	fid := e.put("key")
+	for _, dev := range []mogile.DevID{2, 3, 4} {
+		e.must(e.s.AddCopy(e.ctx, fid, dev), "add copy")
+	}
+	e.must(e.s.RemoveCopies(e.ctx, fid), "remove nothing")
+	e.must(e.s.RemoveCopies(e.ctx, fid, 4, 1, 9), "remove copies")
+	e.devices(fid, 2, 3)
+	e.devcount(fid, 2)
+}
+
+func devicesOfManyAreThoseOfEach(e env) {
+	want := map[mogile.FID][]mogile.DevID{}
+	for _, fid := range manyFIDs() {
+		for dev := range mogile.DevID(fid % 3) {
+			e.must(e.s.AddCopy(e.ctx, fid, 20-dev), "add copy")
+			want[fid] = append([]mogile.DevID{20 - dev}, want[fid]...)
+		}
+	}
+	got, err := e.s.DevicesOf(e.ctx, append(manyFIDs(), 1, 999)...)
+	e.must(err, "list devices of many")
+	e.same(got, want, "devices of many")
+	got, err = e.s.DevicesOf(e.ctx)
+	e.must(err, "list devices of none")
+	e.same(len(got), 0, "devices of none")
 }
 
 func devcountIsWhatTheColumnHolds(e env) {
@@ -75,7 +104,7 @@ func devcountRestsWhenItIsSkipped(e env) {
 		e.devcount(fid, c.want)
 	}
 	e.must(e.s.UnsetSetting(e.ctx, "skip_devcount"), "unset skip_devcount")
-	e.must(e.s.RemoveCopy(e.ctx, fid, 3), "remove copy")
+	e.must(e.s.RemoveCopies(e.ctx, fid, 3), "remove copy")
 	e.devcount(fid, 2)
 }
 
@@ -96,8 +125,9 @@ func checksumIsReplaced(e env) {
 func forgetContentRemovesChecksumAndUpload(e env) {
 	fid := e.open("key")
 	e.must(e.s.SetChecksum(e.ctx, fid, mogile.Checksum{Type: mogile.HashMD5, Sum: []byte("0123456789abcdef")}), "set checksum")
+	e.must(e.s.ForgetContent(e.ctx), "forget nothing")
 	for range 2 {
-		e.must(e.s.ForgetContent(e.ctx, fid), "forget content")
+		e.must(e.s.ForgetContent(e.ctx, append(manyFIDs(), fid)...), "forget content")
 		_, err := e.s.Checksum(e.ctx, fid)
 		e.wants(store.ErrNotFound, err, "find checksum")
 		_, err = e.s.Upload(e.ctx, fid)

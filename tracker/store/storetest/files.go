@@ -66,7 +66,7 @@ func everyLookupTellsTheSame(e env) {
 
 func locateSeesFilesWithoutCopies(e env) {
 	fid := e.put("key")
-	e.must(e.s.RemoveCopy(e.ctx, fid, 1), "remove copy")
+	e.must(e.s.RemoveCopies(e.ctx, fid, 1), "remove copy")
 	f, devs, sum, err := e.s.Locate(e.ctx, dm, "key")
 	e.must(err, "locate")
 	e.same(f.FID, fid, "fid")

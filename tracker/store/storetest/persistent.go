@@ -69,7 +69,7 @@ func fidsAreNotReusedAfterAReopen(w *twice) {
 		e.must(err, "delete")
 		e.must(e.s.Finish(e.ctx, store.DeleteQueue, store.Item{FID: last}), "finish deletion")
 		e.must(e.s.Finish(e.ctx, store.ReplicateQueue, store.Item{FID: last}), "finish replication")
-		e.must(e.s.RemoveCopy(e.ctx, last, 1), "remove copy")
+		e.must(e.s.RemoveCopies(e.ctx, last, 1), "remove copy")
 		e = w.reopen(e)
 		fid := e.put("key")
 		if fid <= last {

@@ -8,19 +8,35 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
-var queues = []store.QueueName{store.ReplicateQueue, store.DeleteQueue}
+var queues = []store.QueueName{store.ReplicateQueue, store.DeleteQueue, store.FsckQueue, store.RebalanceQueue}
+
+// workKinds are of the queues that are rows of one kind of work.
+var workKinds = map[store.QueueName]store.WorkKind{
+	store.FsckQueue: store.FsckWork, store.RebalanceQueue: store.RebalanceWork,
+}
 
 var queueChecks = []check{
 	{"AQueuedFidKeepsItsRow", forQueues(queuedFidKeepsItsRow)},
 	{"ClaimTakesTheLongestDueFirst", forQueues(claimTakesTheLongestDueFirst)},
 	{"ClaimTakesOnlyWhatIsDue", forQueues(claimTakesOnlyWhatIsDue)},
 	{"AClaimIsALease", forQueues(claimIsALease)},
+	{"ClaimHandsOutManyRows", forQueues(claimHandsOutManyRows)},
+	{"RenewedClaimsLastFromNowOn", forQueues(renewedClaimsLastFromNowOn)},
+	{"RenewLeavesOutWhatIsNotClaimedAnyMore", forQueues(renewLeavesOutWhatIsNotClaimedAnyMore)},
+	{"ClaimsCanBeGivenBack", forQueues(claimsCanBeGivenBack)},
 	{"FinishRemovesTheRow", forQueues(finishRemovesTheRow)},
+	{"FinishRemovesManyRows", forQueues(finishRemovesManyRows)},
 	{"FinishLeavesARowThatIsNotTheOneClaimed", forQueues(finishLeavesARowThatIsNotTheOneClaimed)},
 	{"PostponeSetsDelayAndFailcount", forQueues(postponeSetsDelayAndFailcount)},
 	{"ParkedRowsAreNeverDue", forQueues(parkedRowsAreNeverDue)},
 	{"NextDueTellsHowLong", forQueues(nextDueTellsHowLong)},
+	{"WaitingRowsAreCounted", forQueues(waitingRowsAreCounted)},
+	{"WhatIsNewDoesNotWait", whatIsNewDoesNotWait},
+	{"ErasedFidsAreFinished", erasedFidsAreFinished},
+	{"AFidWithACopyLeftIsNotFinished", fidWithACopyLeftIsNotFinished},
 	{"QueuesAreApart", queuesAreApart},
+	{"KindsOfWorkAreApart", kindsOfWorkAreApart},
+	{"AClaimSaysWhereToMove", claimSaysWhereToMove},
 	{"AnUnknownQueueIsAnError", unknownQueueIsAnError},
 }
 
@@ -34,7 +50,23 @@ func forQueues(run func(e env, q store.QueueName)) func(env) {
 
 func (e env) enqueue(q store.QueueName, delay time.Duration, fids ...mogile.FID) {
 	e.Helper()
+	if kind := workKinds[q]; kind != 0 {
+		e.enqueueWork(q, kind, delay, fids)
+		return
+	}
 	e.must(e.s.Enqueue(e.ctx, q, delay, fids...), "enqueue %v in %s", fids, q)
+}
+
+// enqueueWork gives new rows a delay, too.
+func (e env) enqueueWork(q store.QueueName, kind store.WorkKind, delay time.Duration, fids []mogile.FID) {
+	e.Helper()
+	for _, fid := range fids {
+		_, err := e.s.Queued(e.ctx, q, fid)
+		e.must(e.s.EnqueueWork(e.ctx, store.WorkRow{FID: fid, Kind: kind}), "enqueue work")
+		if errors.Is(err, store.ErrNotFound) && delay != 0 {
+			e.must(e.s.Postpone(e.ctx, q, fid, delay, 0), "postpone")
+		}
+	}
 }
 
 // claim compares the claimed fids; a lease in the past makes them due again.
@@ -130,6 +162,166 @@ func finishLeavesARowThatIsNotTheOneClaimed(e env, q store.QueueName) {
 	e.queued(q, 1, false)
 }
 
+// many is more than one statement names.
+const many = 230
+
+func manyFIDs() []mogile.FID {
+	fids := make([]mogile.FID, many)
+	for i := range fids {
+		fids[i] = mogile.FID(i + 1)
+	}
+	return fids
+}
+
+// queueMany has rows for manyFIDs, and one for another fid.
+func (e env) queueMany(q store.QueueName) (other mogile.FID) {
+	e.Helper()
+	e.enqueue(q, 0, manyFIDs()...)
+	e.enqueue(q, time.Hour, many+1)
+	return many + 1
+}
+
+func claimHandsOutManyRows(e env, q store.QueueName) {
+	e.queueMany(q)
+	items, err := e.s.Claim(e.ctx, q, 2*many, time.Hour)
+	e.must(err, "claim")
+	e.same(len(items), many, "number of items")
+	for _, item := range items {
+		e.same(e.row(q, item.FID).NextTry, item.Until, "nexttry of fid %d", item.FID)
+	}
+	e.claim(q, 2*many, time.Hour)
+}
+
+func finishRemovesManyRows(e env, q store.QueueName) {
+	other := e.queueMany(q)
+	items, err := e.s.Claim(e.ctx, q, many-1, time.Hour)
+	e.must(err, "claim")
+	rest, err := e.s.Claim(e.ctx, q, many, 2*time.Hour)
+	e.must(err, "claim the rest")
+	e.must(e.s.Finish(e.ctx, q), "finish nothing")
+	e.must(e.s.Finish(e.ctx, q, append(items, rest...)...), "finish")
+	for _, fid := range manyFIDs() {
+		e.queued(q, fid, false)
+	}
+	e.row(q, other)
+}
+
+func renewedClaimsLastFromNowOn(e env, q store.QueueName) {
+	other := e.queueMany(q)
+	before := e.row(q, other)
+	items, err := e.s.Claim(e.ctx, q, many, time.Minute)
+	e.must(err, "claim")
+	for _, lease := range []time.Duration{time.Hour, time.Hour, time.Minute} { // twice in one second, too
+		now := e.now()
+		held, err := e.s.Renew(e.ctx, q, lease, items...)
+		e.must(err, "renew")
+		e.same(len(held), many, "claims held")
+		for _, item := range held {
+			row := e.row(q, item.FID)
+			e.aheadOf(now, row, lease)
+			e.same(item.Until, row.NextTry, "end of the claim of fid %d", item.FID)
+		}
+		items = held
+	}
+	e.same(e.row(q, other), before, "row that was not claimed")
+	e.must(e.s.Finish(e.ctx, q, items...), "finish")
+	e.queued(q, 1, false)
+}
+
+func renewLeavesOutWhatIsNotClaimedAnyMore(e env, q store.QueueName) {
+	e.enqueue(q, 0, 1)
+	first := e.claim(q, 10, -time.Second, 1)[0] // a lease that is over at once
+	second := e.claim(q, 10, time.Hour, 1)[0]
+	e.enqueue(q, 0, 2)
+	postponed := e.claim(q, 10, time.Hour, 2)[0]
+	e.must(e.s.Postpone(e.ctx, q, 2, 0, 0), "postpone")
+	e.enqueue(q, 0, 3, 4)
+	finished := e.claim(q, 2, time.Hour, e.due(q, 2, 3, 4)[:2]...)
+	e.must(e.s.Finish(e.ctx, q, finished...), "finish")
+	items := append(finished, first, postponed, store.Item{FID: 4}, store.Item{FID: 99, Until: 7})
+	held, err := e.s.Renew(e.ctx, q, 2*time.Hour, items...)
+	e.must(err, "renew")
+	e.same(len(held), 0, "claims held")
+	e.same(e.row(q, 1).NextTry, second.Until, "nexttry of what another has claimed")
+	held, err = e.s.Renew(e.ctx, q, 2*time.Hour, first, second)
+	e.must(err, "renew")
+	e.same(held, []store.Item{{FID: 1, Until: e.row(q, 1).NextTry}}, "claims held")
+}
+
+func claimsCanBeGivenBack(e env, q store.QueueName) {
+	e.enqueue(q, 0, 1)
+	e.must(e.s.Postpone(e.ctx, q, 1, 0, 4), "postpone")
+	items := e.claim(q, 10, time.Hour, 1)
+	_, err := e.s.Renew(e.ctx, q, 0, items...)
+	e.must(err, "give back")
+	e.same(e.claim(q, 10, time.Hour, 1)[0].FailCount, 4, "failcount")
+}
+
+func waitingRowsAreCounted(e env, q store.QueueName) {
+	waiting := func(want int64) {
+		e.Helper()
+		n, err := e.s.Waiting(e.ctx, q)
+		e.must(err, "count what waits")
+		e.same(n, want, "rows that wait in %s", q)
+	}
+	waiting(0)
+	e.enqueue(q, 0, 1, 2)
+	e.enqueue(q, time.Hour, 3, 4)
+	waiting(4)
+	e.must(e.s.Park(e.ctx, q, 3, 1), "park")
+	e.claim(q, 1, time.Hour, e.due(q, 1, 2)[0])
+	waiting(3)
+}
+
+func whatIsNewDoesNotWait(e env) {
+	e.put("key")
+	n, err := e.s.Waiting(e.ctx, store.ReplicateQueue)
+	e.must(err, "count what waits")
+	e.same(n, int64(0), "rows that wait")
+}
+
+// doomed has copies on devs 1 and 2, a checksum, and a row that is claimed.
+func (e env) doomed(fid mogile.FID) store.Erased {
+	e.Helper()
+	for _, dev := range []mogile.DevID{1, 2} {
+		e.must(e.s.AddCopy(e.ctx, fid, dev), "add copy")
+	}
+	e.must(e.s.SetChecksum(e.ctx, fid, mogile.Checksum{Type: mogile.HashMD5, Sum: []byte("0123456789abcdef")}), "set checksum")
+	e.enqueue(store.DeleteQueue, 0, fid)
+	return store.Erased{Item: e.claim(store.DeleteQueue, 1, time.Hour, fid)[0], Devices: []mogile.DevID{1, 2}}
+}
+
+func erasedFidsAreFinished(e env) {
+	e.must(e.s.FinishErased(e.ctx), "finish nothing")
+	var erased []store.Erased
+	for fid := range mogile.FID(60) {
+		erased = append(erased, e.doomed(fid+1))
+	}
+	other := e.doomed(100)
+	for range 2 {
+		e.must(e.s.FinishErased(e.ctx, erased...), "finish erased")
+		for _, gone := range erased {
+			e.devices(gone.FID)
+			e.queued(store.DeleteQueue, gone.FID, false)
+			_, err := e.s.Checksum(e.ctx, gone.FID)
+			e.wants(store.ErrNotFound, err, "find checksum")
+		}
+	}
+	e.devices(100, 1, 2)
+	e.same(e.row(store.DeleteQueue, 100).NextTry, other.Until, "nexttry of another fid")
+}
+
+func fidWithACopyLeftIsNotFinished(e env) {
+	left, queuedAnew := e.doomed(1), e.doomed(2)
+	e.must(e.s.AddCopy(e.ctx, 1, 3), "add copy")
+	e.must(e.s.Postpone(e.ctx, store.DeleteQueue, 2, 0, 0), "postpone")
+	e.must(e.s.FinishErased(e.ctx, left, queuedAnew), "finish erased")
+	e.devices(1, 3)
+	e.same(e.row(store.DeleteQueue, 1).NextTry, left.Until, "nexttry")
+	e.devices(2)
+	e.queued(store.DeleteQueue, 2, true)
+}
+
 func postponeSetsDelayAndFailcount(e env, q store.QueueName) {
 	e.enqueue(q, 0, 1)
 	for _, c := range []struct{ set, want int }{{3, 3}, {255, 255}, {256, 255}, {1 << 40, 255}, {-1, 0}} {
@@ -185,13 +377,47 @@ func queuesAreApart(e env) {
 	e.claim(store.ReplicateQueue, 10, time.Hour, 1)
 }
 
+func kindsOfWorkAreApart(e env) {
+	for _, q := range []store.QueueName{store.FsckQueue, store.RebalanceQueue} {
+		err := e.s.Enqueue(e.ctx, q, 0, 1)
+		e.same(err != nil, true, "enqueue without a kind: %v is an error", err)
+		e.enqueue(q, 0, 1)
+	}
+	before := e.row(store.RebalanceQueue, 1)
+	item := e.claim(store.FsckQueue, 10, time.Hour, 1)[0]
+	held, err := e.s.Renew(e.ctx, store.FsckQueue, 2*time.Hour, item)
+	e.must(err, "renew")
+	e.must(e.s.Park(e.ctx, store.FsckQueue, 1, 3), "park")
+	_, err = e.s.ReleaseAll(e.ctx, store.FsckQueue)
+	e.must(err, "release all")
+	e.must(e.s.Postpone(e.ctx, store.FsckQueue, 1, time.Hour, 3), "postpone")
+	e.must(e.s.Finish(e.ctx, store.FsckQueue, append(held, store.Item{FID: 1})...), "finish")
+	e.same(e.row(store.RebalanceQueue, 1), before, "row of the other kind")
+	e.claim(store.RebalanceQueue, 10, time.Hour, 1)
+}
+
+func claimSaysWhereToMove(e env) {
+	e.must(e.s.EnqueueWork(e.ctx,
+		store.WorkRow{FID: 1, Kind: store.RebalanceWork, Dev: 5, Arg: "7,8"}, store.WorkRow{FID: 1, Kind: store.FsckWork}), "enqueue work")
+	item := e.claim(store.RebalanceQueue, 10, time.Hour, 1)[0]
+	e.same(item, store.Item{FID: 1, From: 5, Arg: "7,8", Until: item.Until}, "item to move")
+	held, err := e.s.Renew(e.ctx, store.RebalanceQueue, 2*time.Hour, item)
+	e.must(err, "renew")
+	e.same(held, []store.Item{{FID: 1, From: 5, Arg: "7,8", Until: e.row(store.RebalanceQueue, 1).NextTry}}, "renewed item")
+	item = e.claim(store.FsckQueue, 10, time.Hour, 1)[0]
+	e.same(item, store.Item{FID: 1, Until: item.Until}, "item to check")
+}
+
 func unknownQueueIsAnError(e env) {
 	const q store.QueueName = "file; DROP TABLE file"
 	_, claim := e.s.Claim(e.ctx, q, 1, 0)
+	_, renew := e.s.Renew(e.ctx, q, 0, store.Item{FID: 1, Until: 1})
 	_, queued := e.s.Queued(e.ctx, q, 1)
+	_, waiting := e.s.Waiting(e.ctx, q)
+	_, release := e.s.ReleaseAll(e.ctx, q)
 	_, due := e.s.NextDue(e.ctx, q)
 	for _, err := range []error{
-		claim, queued, due, e.s.Enqueue(e.ctx, q, 0, 1), e.s.Finish(e.ctx, q, store.Item{FID: 1}),
+		claim, renew, queued, waiting, release, due, e.s.Enqueue(e.ctx, q, 0, 1), e.s.Finish(e.ctx, q, store.Item{FID: 1}),
 		e.s.Postpone(e.ctx, q, 1, 0, 0), e.s.Park(e.ctx, q, 1, 0),
 	} {
 		if err == nil || errors.Is(err, store.ErrNotFound) {

@@ -205,7 +205,7 @@ func claimsNeverOverlap(e env) {
 		for i := range fids {
 			fids[i] = mogile.FID(i + 1)
 		}
-		e.must(e.s.Enqueue(e.ctx, q, 0, fids...), "enqueue")
+		e.enqueue(q, 0, fids...)
 		var mu sync.Mutex
 		claimed := map[mogile.FID]int{} // guarded by mu
 		together(8, func(int) {

@@ -67,7 +67,7 @@ func explicitFidIsRefusedOnceUsed(e env) {
 	}
 	e.must(e.s.Finish(e.ctx, store.DeleteQueue, store.Item{FID: forgotten}), "finish deletion")
 	e.must(e.s.Finish(e.ctx, store.ReplicateQueue, store.Item{FID: forgotten}), "finish replication")
-	e.must(e.s.RemoveCopy(e.ctx, forgotten, 1), "remove copy")
+	e.must(e.s.RemoveCopies(e.ctx, forgotten, 1), "remove copy")
 	for _, fid := range []mogile.FID{opened, closed, deleted, forgotten} {
 		e.wants(store.ErrDup, e.openAs(fid), "open upload as %d", fid)
 	}

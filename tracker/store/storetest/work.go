@@ -10,6 +10,7 @@ import (
 var workChecks = []check{
 	{"WorkIsApartByKind", workIsApartByKind},
 	{"WorkThatIsQueuedKeepsItsRow", workThatIsQueuedKeepsItsRow},
+	{"MuchWorkIsQueuedAtOnce", muchWorkIsQueuedAtOnce},
 	{"AllRowsAreReleased", forQueues(allRowsAreReleased)},
 	{"TheClockGoesForward", clockGoesForward},
 	{"TheHighestFidIsThatOfAFile", highestFidIsThatOfAFile},
@@ -61,6 +62,17 @@ func workThatIsQueuedKeepsItsRow(e env) {
 	row.Dev, row.Arg = 3, "4"
 	e.must(e.s.EnqueueWork(e.ctx, row), "enqueue again")
 	e.same(e.work(7), before, "row")
+}
+
+func muchWorkIsQueuedAtOnce(e env) {
+	rows := []store.WorkRow{{FID: 7, Kind: store.FsckWork}, {FID: 7, Kind: store.FsckWork}}
+	for _, fid := range manyFIDs() {
+		rows = append(rows, store.WorkRow{FID: fid, Kind: store.FsckWork})
+	}
+	e.must(e.s.EnqueueWork(e.ctx, rows...), "enqueue")
+	n, err := e.s.WorkLength(e.ctx, store.FsckWork)
+	e.must(err, "count work")
+	e.same(n, int64(many), "rows")
 }
 
 func allRowsAreReleased(e env, q store.QueueName) {

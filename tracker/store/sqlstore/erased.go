@@ -1,0 +1,53 @@
+package sqlstore
+
+import (
+	"context"
+	"slices"
+
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+// FinishErased implements [store.Queue]. It names each copy: one that was recorded after
+// the caller had looked has bytes, and its row must not go.
+func (s *Store) FinishErased(ctx context.Context, erased ...store.Erased) error {
+	var copies []copyRow
+	var items []store.Item
+	for _, e := range erased {
+		items = append(items, e.Item)
+		for _, dev := range e.Devices {
+			copies = append(copies, copyRow{e.FID, dev})
+		}
+	}
+	err := s.onQueue(ctx, store.DeleteQueue, func(t *tx, rows queueRows) error {
+		if err := forgetCopies(t, copies); err != nil {
+			return err
+		}
+		for in := range inLists(fidsOf(items)) {
+			if _, err := t.exec("DELETE FROM checksum WHERE "+in.condition, in.args...); err != nil {
+				return err
+			}
+		}
+		for until, claimed := range byClaim(items) {
+			err := finish(t, rows, until, fidsOf(claimed), " AND NOT EXISTS (SELECT 1 FROM file_on o WHERE o.fid = file_to_delete2.fid)")
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return wrap(err, "finish %d erased fids", len(erased))
+}
+
+func forgetCopies(t *tx, copies []copyRow) error {
+	for some := range slices.Chunk(copies, perStatement) {
+		some = padded(some)
+		var args []any
+		for _, c := range some {
+			args = append(args, c.fid, c.dev)
+		}
+		if _, err := t.exec("DELETE FROM file_on WHERE "+repeated("(fid = ? AND devid = ?)", " OR ", len(some)), args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package sqlstore
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+)
+
+// perStatement is how many rows one statement names: more would save little.
+const perStatement = 100
+
+// statementSizes are the numbers of rows that statements name, so that few texts have to
+// be prepared: what is fewer names the last one again.
+var statementSizes = [...]int{1, 10, perStatement}
+
+// padded repeats the last of at least one and at most perStatement rows until there are
+// as many as a statement names.
+func padded[T any](rows []T) []T {
+	for _, size := range statementSizes {
+		if len(rows) <= size {
+			return append(slices.Clip(rows), slices.Repeat(rows[len(rows)-1:], size-len(rows))...)
+		}
+	}
+	return rows
+}
+
+// repeated is text n times, with what is between.
+func repeated(text, between string, n int) string {
+	return strings.Repeat(text+between, n-1) + text
+}
+
+// inList is a condition on fids, with its parameters.
+type inList struct {
+	condition string
+	args      []any
+}
+
+// after is the parameters behind others.
+func (in inList) after(others ...any) []any { return append(others, in.args...) }
+
+// inLists are the conditions of as many statements as it takes to name all fids, each
+// once and ascending: who locks many rows does it in one order.
+func inLists(fids []mogile.FID) iter.Seq[inList] {
+	return func(yield func(inList) bool) {
+		for some := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(fids))), perStatement) {
+			var in inList
+			for _, fid := range padded(some) {
+				in.args = append(in.args, fid)
+			}
+			in.condition = "fid IN (" + repeated("?", ", ", len(in.args)) + ")"
+			if !yield(in) {
+				return
+			}
+		}
+	}
+}
