@@ -183,8 +183,8 @@ func TestCloseEndsServingAndClosesTheStore(t *testing.T) {
 	if _, err := io.WriteString(conn, "!jobs\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := lines.ReadString('\n'); line != "delete count 2\r\n" || err != nil {
-		t.Errorf("got %q, %v; want delete count 2", line, err)
+	if line, err := lines.ReadString('\n'); line != "delete count 16\r\n" || err != nil {
+		t.Errorf("got %q, %v; want delete count 16", line, err)
 	}
 	for range 2 {
 		if err := tr.Close(); err != nil {

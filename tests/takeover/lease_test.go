@@ -66,6 +66,17 @@ func (w watched) Claim(ctx context.Context, q store.QueueName, limit int, lease 
 	return items, err
 }
 
+// Renew implements store.Queue. A claim that is made to end at once, or nearly, is given
+// back.
+func (w watched) Renew(ctx context.Context, q store.QueueName, lease time.Duration, items ...store.Item) ([]store.Item, error) {
+	if lease <= time.Second {
+		for _, item := range items {
+			w.leases.end(w.who, q, item.FID)
+		}
+	}
+	return w.Store.Renew(ctx, q, lease, items...)
+}
+
 // Finish implements store.Queue.
 func (w watched) Finish(ctx context.Context, q store.QueueName, items ...store.Item) error {
 	for _, item := range items {

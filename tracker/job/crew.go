@@ -2,36 +2,31 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
 const (
-	// lease is how long a claimed row stays invisible; other trackers have the same
-	// (docs/spec/schema.md §5.2).
-	lease = 1000 * time.Second
-	// perWorker is how many rows are claimed for each worker at a time: enough that
-	// none waits for the database, few enough that the last is begun within its lease.
-	perWorker = 4
 	// poll is how long rows that another tracker has queued may go unnoticed.
 	poll = 5 * time.Second
 	// minPause keeps a row that is due but can't be claimed from making us spin.
 	minPause = 100 * time.Millisecond
-	// settleTime is how long what became of a row may take to be written down, also
-	// when everything is to stop.
-	settleTime = 5 * time.Second
 )
 
 // outcome is what is to become of a queue row.
 type outcome struct {
 	fate  fate
-	delay time.Duration // of postponed
+	delay time.Duration  // of postponed
+	gone  []mogile.DevID // copies whose bytes are gone, of finished in the delete queue
 }
 
 type fate uint8
@@ -40,21 +35,20 @@ const (
 	finished  fate = iota // done: the row goes
 	postponed             // due again after delay, one failure more
 	parked                // due never, until an operator says so
-	left                  // comes back when the lease is over
+	left                  // comes back when its claim runs out
 	returned              // due at once, as if it had never been claimed
 )
 
-// crew is the workers of one queue, and who hands them their work.
+// crew is the workers of a job, and who hands them the rows of its queues.
 type crew struct {
-	name  Name
-	queue store.QueueName
-	store store.Queue
-	do    func(ctx context.Context, item store.Item) (outcome, error)
-	rand  func() float64
-	log   *zap.Logger
+	name    Name
+	store   store.Queue
+	sources []*claims
+	rand    func() float64
+	log     *zap.Logger
 
-	work  chan store.Item // unbuffered: a row that is taken is being worked on
-	woken chan struct{}   // holds one
+	work  chan work     // unbuffered: a row that is taken is being worked on
+	woken chan struct{} // holds one
 
 	queued, sent atomic.Int64 // rows that wait for a worker, and that were handed to one
 
@@ -64,17 +58,28 @@ type crew struct {
 	resized        chan struct{} // closed and replaced when desired or held changes
 }
 
-func newCrew(config Config, name Name, q store.QueueName, do func(context.Context, store.Item) (outcome, error)) *crew {
+// newCrew has workers for the rows of some queues, of which those of the first are claimed
+// first.
+func newCrew(config Config, name Name, sources ...source) *crew {
 	desired, ok := config.Workers[name]
 	if !ok {
 		desired = defaultWorkers[name]
 	}
-	return &crew{
-		name: name, queue: q, store: config.Store, do: do, rand: config.Rand,
+	c := &crew{
+		name: name, store: config.Store, rand: config.Rand,
 		log:  config.Logger.With(zap.String("job", string(name))),
-		work: make(chan store.Item), woken: make(chan struct{}, 1),
+		work: make(chan work), woken: make(chan struct{}, 1),
 		desired: desired, resized: make(chan struct{}),
 	}
+	for _, s := range sources {
+		c.sources = append(c.sources, newClaims(s, config.Store, c.log))
+	}
+	return c
+}
+
+// worksFrom reports whether the queue is one of the crew's.
+func (c *crew) worksFrom(q store.QueueName) bool {
+	return slices.ContainsFunc(c.sources, func(s *claims) bool { return s.queue == q })
 }
 
 func (c *crew) wake() {
@@ -144,56 +149,95 @@ func (c *crew) worker(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-resized:
-		case item := <-c.work:
-			c.perform(ctx, item)
+		case w := <-c.work:
+			c.perform(ctx, w)
 		}
 	}
 }
 
-// run claims rows and hands them out until ctx is over.
+// keep looks after the claims until release. Its owner waits for it.
+func (c *crew) keep() {
+	var wg sync.WaitGroup
+	for _, s := range c.sources {
+		wg.Go(s.keep)
+	}
+	wg.Wait()
+}
+
+// release ends keep, once no worker is left and run has returned.
+func (c *crew) release() {
+	for _, s := range c.sources {
+		close(s.ended)
+	}
+}
+
+// run claims rows and hands them out until ctx is over. While one batch is handed out the
+// next one is claimed.
 func (c *crew) run(ctx context.Context) {
+	batches := make(chan []work)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(batches)
+		c.claim(ctx, batches)
+	})
+	for batch := range batches {
+		c.handOut(ctx, batch)
+	}
+	wg.Wait()
+}
+
+func (c *crew) claim(ctx context.Context, batches chan<- []work) {
 	for ctx.Err() == nil {
-		n, err := c.handOut(ctx)
+		batch, err := c.take(ctx)
 		if err != nil && ctx.Err() == nil {
 			c.log.Error("queue can't be read", zap.Error(err))
 		}
-		if n == 0 {
+		if len(batch) == 0 {
 			c.rest(ctx, err != nil)
+			continue
 		}
+		c.queued.Add(int64(len(batch)))
+		batches <- batch
 	}
 }
 
-// handOut claims one batch and returns how many rows it had.
-func (c *crew) handOut(ctx context.Context) (int, error) {
+// take claims as much as the workers need from each queue.
+func (c *crew) take(ctx context.Context) (batch []work, err error) {
 	workers, _ := c.size()
 	if workers == 0 {
-		return 0, nil
+		return nil, nil
 	}
-	items, err := c.store.Claim(ctx, c.queue, workers*perWorker, lease)
-	if err != nil {
-		return 0, fmt.Errorf("claim from %s: %w", c.queue, err)
+	for _, s := range c.sources {
+		some, claimErr := s.take(ctx, workers*perWorker)
+		batch, err = append(batch, some...), errors.Join(err, claimErr)
 	}
-	defer c.queued.Store(0)
-	for i, item := range items {
-		c.queued.Store(int64(len(items) - i))
-		if !c.hand(ctx, item) {
-			c.settle(ctx, outcome{fate: returned}, items[i:]...)
-			break
-		}
-		c.sent.Add(1)
-	}
-	return len(items), nil
+	return batch, err
 }
 
-// hand gives an item to a worker; false means that there is none to wait for.
-func (c *crew) hand(ctx context.Context, item store.Item) bool {
+// handOut gives a batch to the workers, and what they don't take back to the queue.
+func (c *crew) handOut(ctx context.Context, batch []work) {
+	for i, w := range batch {
+		if !c.hand(ctx, w) {
+			for _, w := range batch[i:] {
+				w.from.settle(ctx, w, outcome{fate: returned})
+				c.queued.Add(-1)
+			}
+			return
+		}
+		c.queued.Add(-1)
+		c.sent.Add(1)
+	}
+}
+
+// hand gives a row to a worker; false means that there is none to wait for.
+func (c *crew) hand(ctx context.Context, w work) bool {
 	for {
 		workers, resized := c.size()
 		if workers == 0 || ctx.Err() != nil {
 			return false
 		}
 		select {
-		case c.work <- item:
+		case c.work <- w:
 			return true
 		case <-resized:
 		case <-ctx.Done():
@@ -219,67 +263,50 @@ func (c *crew) rest(ctx context.Context, failed bool) {
 }
 
 func (c *crew) untilDue(ctx context.Context) time.Duration {
-	due, err := c.store.NextDue(ctx, c.queue)
-	if err != nil { // nothing will be due, or the next claim meets the same error and says so
-		return poll
+	pause := poll
+	for _, s := range c.sources {
+		due, err := c.store.NextDue(ctx, s.queue)
+		if err == nil { // else nothing will be due, or the next claim meets the same error and says so
+			pause = min(pause, max(due, minPause))
+		}
 	}
-	return min(max(due, minPause), poll)
+	return pause
 }
 
-// perform does the work and writes down what became of it. Whatever goes wrong, the
+// perform does the work and has written down what became of it. Whatever goes wrong, the
 // worker lives and the row is not lost.
-func (c *crew) perform(ctx context.Context, item store.Item) {
-	out, err := c.guarded(ctx, item)
+func (c *crew) perform(ctx context.Context, w work) {
+	if !w.from.has(w) { // it has waited for long, and now another has it
+		w.from.drop(w)
+		return
+	}
+	out, err := c.guarded(ctx, w)
 	if err != nil {
-		out = outcome{fate: postponed, delay: backoff(item.FailCount, c.rand)}
+		out = outcome{fate: postponed, delay: backoff(w.FailCount, c.rand)}
 	}
 	if ctx.Err() != nil && out.fate != finished {
 		out, err = outcome{fate: returned}, nil
 	}
 	if err != nil {
-		c.log.Error("job failed", zap.Stringer("fid", item.FID), zap.Duration("again in", out.delay), zap.Error(err))
+		c.log.Error("job failed", zap.Stringer("fid", w.FID), zap.Duration("again in", out.delay), zap.Error(err))
 	}
-	c.settle(ctx, out, item)
-}
-
-func (c *crew) guarded(ctx context.Context, item store.Item) (out outcome, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-			c.log.Error("job panicked", zap.Stringer("fid", item.FID), zap.Stack("stack"))
-		}
-	}()
-	return c.do(ctx, item)
-}
-
-// settle writes down what became of rows, even when ctx is over: else they would be
-// stuck until their lease is.
-func (c *crew) settle(ctx context.Context, out outcome, items ...store.Item) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-	defer cancel()
-	for _, item := range items {
-		if err := c.settleOne(ctx, out, item); err != nil {
-			c.log.Error("queue row stays claimed", zap.Stringer("fid", item.FID), zap.Error(err))
-		}
-	}
+	w.from.settle(ctx, w, out)
 	if out.fate == postponed {
 		c.wake() // the time to rest may be shorter now
 	}
 }
 
-func (c *crew) settleOne(ctx context.Context, out outcome, item store.Item) error {
-	switch out.fate {
-	case finished:
-		return c.store.Finish(ctx, c.queue, item)
-	case postponed:
-		return c.store.Postpone(ctx, c.queue, item.FID, out.delay, item.FailCount+1)
-	case parked:
-		return c.store.Park(ctx, c.queue, item.FID, item.FailCount+1)
-	case returned:
-		return c.store.Postpone(ctx, c.queue, item.FID, 0, item.FailCount)
-	default: // left
-		return nil
+func (c *crew) guarded(ctx context.Context, w work) (out outcome, err error) {
+	if w.err != nil {
+		return outcome{}, w.err
 	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+			c.log.Error("job panicked", zap.Stringer("fid", w.FID), zap.Stack("stack"))
+		}
+	}()
+	return w.from.do(ctx, w)
 }
 
 // backoff is how long to wait after so many failures (docs/spec/jobs.md §4.1), give or

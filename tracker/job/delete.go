@@ -15,7 +15,7 @@ import (
 
 // deleteStore is what the job reads and writes. It can't touch a visible file.
 type deleteStore interface {
-	Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error)
+	DevicesOf(ctx context.Context, fids ...mogile.FID) (map[mogile.FID][]mogile.DevID, error)
 	RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error
 	ForgetContent(ctx context.Context, fids ...mogile.FID) error
 	store.Locks
@@ -42,36 +42,64 @@ func notWriteable(failCount int) time.Duration { return time.Duration(10+failCou
 func forbidden(failCount int) time.Duration    { return time.Duration(1+failCount) * time.Hour }
 func refused(failCount int) time.Duration      { return time.Duration(1+failCount) * 30 * time.Minute }
 
-// do removes all copies of one fid. Part success is not success: while one copy is left
+// queue is where the work comes from.
+func (r *remover) queue() source {
+	return source{queue: store.DeleteQueue, do: r.do, load: r.load, erased: true}
+}
+
+// load ends what uploads of the fids there may be, so that none becomes a file while its
+// bytes are erased, and says where the copies are. That may change before their turn has
+// come: a copy that is added keeps the row, and one that goes is not there to be deleted.
+func (r *remover) load(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
+	if err := r.store.ForgetContent(ctx, fids...); err != nil {
+		return nil, fmt.Errorf("delete: forget checksums and uploads: %w", err)
+	}
+	on, err := r.store.DevicesOf(ctx, fids...)
+	if err != nil {
+		return nil, fmt.Errorf("delete: %w", err)
+	}
+	known := make(map[mogile.FID]store.Known, len(on))
+	for fid, devs := range on {
+		known[fid] = store.Known{Devices: devs}
+	}
+	return known, nil
+}
+
+// do erases all copies of one fid. Part success is not success: while one copy is left
 // the row stays.
 //
-// Order: 1. the node deletes the bytes, 2. the copy is forgotten, 3. after the last one
-// the row goes. A crash after 1 leaves a copy that is recorded and not there; the row
-// still is, and the next run, told by the node that nothing is there, forgets it. A
-// crash after 2 leaves a row with nothing to do.
-func (r *remover) do(ctx context.Context, item store.Item) (outcome, error) {
-	release, err := r.store.Lock(ctx, lockOf(item.FID), lockWait)
+// Order: 1. uploads and checksum are forgotten, 2. the nodes delete the bytes, 3. the
+// copies are forgotten, and the row goes when none is left; both is one transaction with
+// that of other fids. A crash after 1 leaves a row, and the next run does it all; after 2
+// copies that are recorded and not there: the next run, told by the nodes that nothing is
+// there, forgets them.
+func (r *remover) do(ctx context.Context, w work) (outcome, error) {
+	release, err := r.store.Lock(ctx, lockOf(w.FID), lockWait)
 	if errors.Is(err, store.ErrLocked) {
 		return outcome{fate: postponed, delay: time.Second}, nil
 	}
 	if err != nil {
 		return outcome{}, fmt.Errorf("delete: %w", err)
 	}
+	// The rest of 3 comes after the lock is free. Whoever has it then finds no file.
 	defer release()
-	if err := r.store.ForgetContent(ctx, item.FID); err != nil {
-		return outcome{}, fmt.Errorf("delete: forget checksum and upload: %w", err)
-	}
-	on, err := r.store.Devices(ctx, item.FID)
-	if err != nil {
-		return outcome{}, fmt.Errorf("delete: %w", err)
-	}
 	out := outcome{fate: finished}
-	for _, dev := range on {
-		one, err := r.removeCopy(ctx, item, dev)
-		if err != nil {
-			return outcome{}, fmt.Errorf("delete: copy on device %d: %w", dev, err)
+	var gone []mogile.DevID
+	for _, dev := range w.Known.Devices {
+		one := r.erase(ctx, w.Item, dev)
+		if one.fate == finished {
+			gone = append(gone, dev)
 		}
 		out = worse(out, one)
+	}
+	if out.fate == finished {
+		out.gone = gone
+		return out, nil
+	}
+	if len(gone) > 0 {
+		if err := r.store.RemoveCopies(ctx, w.FID, gone...); err != nil {
+			return outcome{}, fmt.Errorf("delete: %w", err)
+		}
 	}
 	return out, nil
 }
@@ -90,23 +118,23 @@ func worse(a, b outcome) outcome {
 	return b
 }
 
-// removeCopy deletes one copy, if that can be done now.
-func (r *remover) removeCopy(ctx context.Context, item store.Item, dev mogile.DevID) (outcome, error) {
+// erase deletes the bytes of one copy, if that can be done now.
+func (r *remover) erase(ctx context.Context, item store.Item, dev mogile.DevID) outcome {
 	d, known := r.live.Snapshot().Device(dev)
 	switch {
 	case !known: // a device that another tracker has just created, or an accident
-		return outcome{fate: left}, nil
+		return outcome{fate: left}
 	case d.State.Lost():
 	case !d.Writeable():
-		return r.later(item, dev, notWriteable(item.FailCount), errors.New("device does not take writes now")), nil
+		return r.later(item, dev, notWriteable(item.FailCount), errors.New("device does not take writes now"))
 	case !d.MayDelete():
-		return r.later(item, dev, forbidden(item.FailCount), errors.New("device or host is not to be written to")), nil
+		return r.later(item, dev, forbidden(item.FailCount), errors.New("device or host is not to be written to"))
 	default:
 		if err := r.nodes.Delete(ctx, d.WriteURL(item.FID, topology.Zone{})); err != nil {
-			return r.later(item, dev, refused(item.FailCount), err), nil
+			return r.later(item, dev, refused(item.FailCount), err)
 		}
 	}
-	return outcome{fate: finished}, r.store.RemoveCopies(ctx, item.FID, dev)
+	return outcome{fate: finished}
 }
 
 func (r *remover) later(item store.Item, dev mogile.DevID, delay time.Duration, why error) outcome {

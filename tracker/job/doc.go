@@ -3,8 +3,8 @@
 // (docs/spec/jobs.md).
 //
 // An upload is closed: its fid is in the replicate queue, and [Jobs.Wake] says so. A
-// claim makes the row invisible to other trackers for a while; a worker takes the fid's
-// lock, asks the class's policy where another copy may go, has the bytes streamed there,
+// claim makes the row invisible to other trackers for a minute, and is renewed until it is
+// written down what became of the row; a worker takes the fid's lock, asks the class's policy where another copy may go, has the bytes streamed there,
 // records the copy, asks again, and finishes the row when the policy is content. Should
 // it fail, the row comes due again later; should the process die, the claim runs out.
 // So everything that must still happen is a row in a queue, at any instant.

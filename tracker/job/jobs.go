@@ -39,13 +39,14 @@ const MaxWorkers = 500
 
 // defaultWorkers is how many work at once when the operator says nothing. (The peer has
 // one of each; ours share a process and cost little.) Nothing changes it.
-var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 4, Delete: 2}
+var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 16, Delete: 16}
 
 // Store is what jobs do to the tracker's database.
 type Store interface {
 	FileByFID(ctx context.Context, fid mogile.FID) (store.File, error)
 	SweepUploads(ctx context.Context, age time.Duration, limit int) (int, error)
 	SetDeviceUsage(ctx context.Context, devs []mogile.Device) error
+	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]store.Known, error)
 	store.Copies
 	store.Queue
 	store.Locks
@@ -82,7 +83,7 @@ type Config struct {
 	Topology *topology.Live
 	Nodes    Nodes
 	// Workers is how many of each job work at once; a job it does not name has its
-	// default: 4 replicate, 2 delete, 1 monitor. See [CheckWorkers].
+	// default: 16 replicate, 16 delete, 1 monitor. See [CheckWorkers].
 	Workers map[Name]int
 	// Changed is called after a copy of the key's file was added, so that caches
 	// learn of it. Optional; nil means nobody is told.
@@ -99,9 +100,10 @@ type Jobs struct {
 	crews      map[Name]*crew
 	sweep      *sweeper
 
-	ctx    context.Context // over when Close begins
-	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup // everything that runs
+	ctx     context.Context // over when Close begins
+	cancel  context.CancelCauseFunc
+	wg      sync.WaitGroup // everything that runs, but for the
+	keepers sync.WaitGroup // of claims, who go when nobody is left to have any
 
 	mu      sync.Mutex // guards what follows
 	started bool
@@ -123,8 +125,8 @@ func New(config Config) *Jobs {
 	j := &Jobs{monitor: newMonitor(config), replicator: newReplicator(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	j.crews = map[Name]*crew{
-		Replicate: newCrew(config, Replicate, store.ReplicateQueue, j.replicator.do),
-		Delete:    newCrew(config, Delete, store.DeleteQueue, newRemover(config).do),
+		Replicate: newCrew(config, Replicate, j.replicator.queue(config.Store)),
+		Delete:    newCrew(config, Delete, newRemover(config).queue()),
 	}
 	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}
 	return j
@@ -141,6 +143,7 @@ func (j *Jobs) Start() {
 	j.started = true
 	j.wg.Go(func() { j.monitor.run(j.ctx) })
 	for _, c := range j.crews {
+		j.keepers.Go(c.keep)
 		j.employLocked(c)
 		j.wg.Go(func() { j.afterAllSeen(c.run) })
 	}
@@ -157,17 +160,24 @@ func (j *Jobs) afterAllSeen(run func(context.Context)) {
 // to the queues. Calling it twice is harmless.
 func (j *Jobs) Close() {
 	j.mu.Lock()
+	first := !j.closed
 	j.closed = true
 	j.mu.Unlock()
 	j.cancel(errClosed)
 	j.wg.Wait()
+	if first {
+		for _, c := range j.crews {
+			c.release()
+		}
+	}
+	j.keepers.Wait()
 }
 
 // Wake says that a queue has got work. It never waits; saying it often at once is
 // saying it once.
 func (j *Jobs) Wake(q store.QueueName) {
 	for _, c := range j.crews {
-		if c.queue == q {
+		if c.worksFrom(q) {
 			c.wake()
 		}
 	}

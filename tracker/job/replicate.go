@@ -90,23 +90,36 @@ func newReplicator(config Config) *replicator {
 	}
 }
 
-func (r *replicator) do(ctx context.Context, item store.Item) (outcome, error) {
-	res, err := r.replicate(ctx, item)
+// queue is where the work comes from.
+func (r *replicator) queue(st Store) source {
+	return source{
+		queue: store.ReplicateQueue, do: r.do,
+		load: func(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
+			return st.LoadFiles(ctx, fids...)
+		},
+	}
+}
+
+func (r *replicator) do(ctx context.Context, w work) (outcome, error) {
+	res, err := r.replicate(ctx, w)
 	if err != nil {
 		return outcome{}, fmt.Errorf("replicate: %w", err)
 	}
-	out := res.outcome(item.FailCount, r.rand)
+	out := res.outcome(w.FailCount, r.rand)
 	if out.fate != finished {
-		r.log.Info("file is not replicated", zap.Stringer("fid", item.FID), zap.String("because", string(res)))
+		r.log.Info("file is not replicated", zap.Stringer("fid", w.FID), zap.String("because", string(res)))
 	}
 	return out, nil
 }
 
-func (r *replicator) replicate(ctx context.Context, item store.Item) (result, error) {
-	// Most files have what they need when their turn comes. To see that takes no lock,
-	// which costs more than to look twice.
-	if res, err := r.look(ctx, item.FID); res != "" || err != nil {
-		return res, err
+func (r *replicator) replicate(ctx context.Context, w work) (result, error) {
+	item := w.Item
+	// Many files have what they need when their turn comes. To see that takes no lock,
+	// and no question to the database that was not asked for many files at once.
+	if w.fresh() {
+		if res := r.look(w.Known); res != "" {
+			return res, nil
+		}
 	}
 	release, err := r.store.Lock(ctx, lockOf(item.FID), lockWait)
 	if errors.Is(err, store.ErrLocked) {
@@ -135,32 +148,24 @@ func (r *replicator) replicate(ctx context.Context, item store.Item) (result, er
 }
 
 // look reports whether there is nothing to do, with nothing in the way of others.
-func (r *replicator) look(ctx context.Context, fid mogile.FID) (result, error) {
-	file, err := r.store.FileByFID(ctx, fid)
-	if errors.Is(err, store.ErrNotFound) {
-		return noFile, nil
-	}
-	if err != nil {
-		return "", err
-	}
-	on, err := r.store.Devices(ctx, fid)
-	if err != nil {
-		return "", err
+func (r *replicator) look(known store.Known) result {
+	if known.FID == 0 {
+		return noFile
 	}
 	snap := r.live.Snapshot()
-	class, ok := snap.ClassOf(file)
+	class, ok := snap.ClassOf(known.File)
 	if !ok {
-		return "", nil
+		return ""
 	}
 	p, err := policy.Parse(class.Policy)
 	if err != nil {
-		return "", nil
+		return ""
 	}
-	a := &attempt{on: on}
-	if len(a.devices(snap)) == len(on) && p.Decide(a.facts(snap, class)).Verdict == policy.AllGood {
-		return lostRace, nil
+	a := &attempt{on: known.Devices}
+	if len(a.devices(snap)) == len(a.on) && p.Decide(a.facts(snap, class)).Verdict == policy.AllGood {
+		return lostRace
 	}
-	return "", nil
+	return ""
 }
 
 // attempt is one run at one file.

@@ -155,6 +155,20 @@ func (s *watchedStore) Devices(ctx context.Context, fid mogile.FID) ([]mogile.De
 	return s.Store.Devices(ctx, fid)
 }
 
+func (s *watchedStore) DevicesOf(ctx context.Context, fids ...mogile.FID) (map[mogile.FID][]mogile.DevID, error) {
+	if err := s.call("DevicesOf"); err != nil {
+		return nil, err
+	}
+	return s.Store.DevicesOf(ctx, fids...)
+}
+
+func (s *watchedStore) LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]store.Known, error) {
+	if err := s.call("LoadFiles"); err != nil {
+		return nil, err
+	}
+	return s.Store.LoadFiles(ctx, fids...)
+}
+
 func (s *watchedStore) Checksum(ctx context.Context, fid mogile.FID) (mogile.Checksum, error) {
 	if err := s.call("Checksum"); err != nil {
 		return mogile.Checksum{}, err

@@ -1,0 +1,323 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+const (
+	// lease is how long a claimed row stays invisible when nobody renews it: what a
+	// tracker held that was killed, others find after so long. (The peer claims for 1000
+	// s, as it renews nothing. It leaves a row alone however short the claim is.)
+	lease = 60 * time.Second
+	// renewEvery leaves room for two tries that fail.
+	renewEvery = lease / 3
+	// perWorker is how many rows are claimed for each worker at a time: enough that
+	// none waits for the database, few enough that another tracker gets its share.
+	perWorker = 6
+	// retake is when a row comes back that was queued anew while it is in hand.
+	retake = time.Second
+	// fresh is how long what was read with a claim will do for a first look.
+	fresh = time.Second
+	// Rows that are done are written down so many at a time, or after so long.
+	settleBatch = 100
+	settleAfter = 10 * time.Millisecond
+	// settleTime is how long what became of a row may take to be written down, also
+	// when everything is to stop.
+	settleTime = 5 * time.Second
+)
+
+// source is a queue that a crew works from.
+type source struct {
+	queue store.QueueName
+	do    func(ctx context.Context, w work) (outcome, error)
+	// load reads with a claim, for many rows at once, what do wants to know of each; nil
+	// when that is nothing. A fid that it does not mention has the zero Known. When it
+	// fails, do is not called, and the rows have failed.
+	load func(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error)
+	// erased is true in the queue whose rows end with [store.Queue.FinishErased].
+	erased bool
+}
+
+// work is a row in hand.
+type work struct {
+	store.Item
+	// Known is what load has read when Loaded. That was some time ago, and without the
+	// fid's lock: who changes something reads again.
+	Known  store.Known
+	Loaded bool
+
+	loaded time.Time // when
+	err    error     // of load
+	claim  *claim
+	from   *claims
+}
+
+// fresh reports whether Known will do for a first look, by which nothing is changed but
+// the row.
+func (w work) fresh() bool { return w.Loaded && time.Since(w.loaded) < fresh }
+
+// claims are the rows that a crew holds of one queue. They are renewed until it is written
+// down what became of them.
+type claims struct {
+	source
+	store store.Queue
+	log   *zap.Logger
+	// ended has rows that are done or given back. Closing it ends the keeper.
+	ended chan ended
+
+	mu   sync.Mutex            // guards what follows
+	held map[mogile.FID]*claim // by fid
+}
+
+// claim is one row. It is guarded by the mutex of its claims.
+type claim struct {
+	item store.Item
+	lost bool // it is not ours any more
+}
+
+// ended is a row that is finished or returned.
+type ended struct {
+	work
+	outcome
+}
+
+func newClaims(s source, st store.Queue, log *zap.Logger) *claims {
+	return &claims{source: s, store: st, log: log, ended: make(chan ended, settleBatch), held: map[mogile.FID]*claim{}}
+}
+
+// take claims at most limit rows.
+func (c *claims) take(ctx context.Context, limit int) ([]work, error) {
+	items, err := c.store.Claim(ctx, c.queue, limit, lease)
+	if err != nil {
+		return nil, fmt.Errorf("claim from %s: %w", c.queue, err)
+	}
+	if len(items) == 0 {
+		return nil, nil
+	}
+	all, again := c.hold(items)
+	if len(again) > 0 {
+		// Queued anew while a worker has them: they come back when he is done, or a
+		// little later. Two workers would only be in each other's way.
+		if _, err := c.store.Renew(ctx, c.queue, retake, again...); err != nil {
+			c.log.Warn("rows come back when their claim runs out", zap.Int("rows", len(again)), zap.Error(err))
+		}
+	}
+	c.loadAll(ctx, all)
+	return all, nil
+}
+
+// hold notes items, but for those whose fid is in hand already.
+func (c *claims) hold(items []store.Item) (all []work, again []store.Item) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, item := range items {
+		if c.held[item.FID] != nil {
+			again = append(again, item)
+			continue
+		}
+		claim := &claim{item: item}
+		c.held[item.FID] = claim
+		all = append(all, work{Item: item, claim: claim, from: c})
+	}
+	return all, again
+}
+
+func (c *claims) loadAll(ctx context.Context, all []work) {
+	if c.load == nil || len(all) == 0 {
+		return
+	}
+	fids := make([]mogile.FID, len(all))
+	for i, w := range all {
+		fids[i] = w.FID
+	}
+	at := time.Now()
+	known, err := c.load(ctx, fids)
+	for i := range all {
+		w := &all[i]
+		w.Known, w.Loaded, w.loaded, w.err = known[w.FID], err == nil, at, err
+	}
+}
+
+// has reports whether a row is still ours, as far as is known.
+func (c *claims) has(w work) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !w.claim.lost
+}
+
+// drop forgets a row.
+func (c *claims) drop(w work) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.held, w.FID)
+}
+
+// settle writes down what became of a row, even when ctx is over: else it would be stuck
+// until its claim runs out. What is finished or returned is written down a little later,
+// together with others.
+func (c *claims) settle(ctx context.Context, w work, out outcome) {
+	switch out.fate {
+	case finished, returned:
+		c.ended <- ended{w, out}
+		return
+	case postponed, parked:
+		if c.has(w) {
+			c.putOff(ctx, w, out)
+		}
+	}
+	c.drop(w)
+}
+
+func (c *claims) putOff(ctx context.Context, w work, out outcome) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	var err error
+	if out.fate == parked {
+		err = c.store.Park(ctx, c.queue, w.FID, w.FailCount+1)
+	} else {
+		err = c.store.Postpone(ctx, c.queue, w.FID, out.delay, w.FailCount+1)
+	}
+	if err != nil {
+		c.log.Error("queue row stays claimed", zap.Stringer("fid", w.FID), zap.Error(err))
+	}
+}
+
+// keep renews what is held, and writes down what has ended, until the channel is closed.
+// One goroutine does both: a row that is finished is as its last claim left it.
+func (c *claims) keep() {
+	renew := time.NewTicker(renewEvery)
+	defer renew.Stop()
+	var batch []ended
+	var late <-chan time.Time
+	for open := true; open; {
+		select {
+		case e, more := <-c.ended:
+			if open = more; open {
+				batch = append(batch, e)
+				if late == nil {
+					late = time.After(settleAfter)
+				}
+				if len(batch) < settleBatch {
+					continue
+				}
+			}
+		case <-late:
+		case <-renew.C:
+			c.renew()
+			continue
+		}
+		c.flush(batch)
+		batch, late = nil, nil
+	}
+}
+
+// flush writes down what has ended.
+func (c *claims) flush(batch []ended) {
+	var done, back []ended
+	for _, e := range batch {
+		if e.fate == returned {
+			back = append(back, e)
+		} else {
+			done = append(done, e)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	c.write(done, func(items []store.Item) error { return c.finish(ctx, done, items) })
+	c.write(back, func(items []store.Item) error {
+		_, err := c.store.Renew(ctx, c.queue, 0, items...)
+		return err
+	})
+}
+
+func (c *claims) write(batch []ended, write func([]store.Item) error) {
+	if len(batch) == 0 {
+		return
+	}
+	if err := write(c.itemsOf(batch)); err != nil {
+		c.log.Error("queue rows stay claimed", zap.Int("rows", len(batch)), zap.Stringer("fid", batch[0].FID), zap.Error(err))
+	}
+	for _, e := range batch {
+		c.drop(e.work)
+	}
+}
+
+func (c *claims) finish(ctx context.Context, done []ended, items []store.Item) error {
+	if !c.erased {
+		return c.store.Finish(ctx, c.queue, items...)
+	}
+	gone := make([]store.Erased, len(done))
+	for i, e := range done {
+		gone[i] = store.Erased{Item: items[i], Devices: e.gone}
+	}
+	return c.store.FinishErased(ctx, gone...)
+}
+
+// itemsOf are rows as their last claim left them.
+func (c *claims) itemsOf(batch []ended) []store.Item {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	items := make([]store.Item, len(batch))
+	for i, e := range batch {
+		items[i] = e.claim.item
+	}
+	return items
+}
+
+// renew makes what is held last.
+func (c *claims) renew() {
+	asked := c.all()
+	if len(asked) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	defer cancel()
+	held, err := c.store.Renew(ctx, c.queue, lease, asked...)
+	if err != nil {
+		c.log.Warn("claims are not renewed", zap.Int("rows", len(asked)), zap.Error(err))
+		return
+	}
+	c.renewed(asked, held)
+}
+
+func (c *claims) all() (items []store.Item) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for claim := range maps.Values(c.held) {
+		if !claim.lost {
+			items = append(items, claim.item)
+		}
+	}
+	return items
+}
+
+// renewed notes what the store says of rows that it was asked for. One may have been
+// dropped since, or even claimed again.
+func (c *claims) renewed(asked, held []store.Item) {
+	now := map[mogile.FID]store.Item{}
+	for _, item := range held {
+		now[item.FID] = item
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, was := range asked {
+		claim := c.held[was.FID]
+		if claim == nil || claim.item.Until != was.Until {
+			continue
+		}
+		if item, still := now[was.FID]; still {
+			claim.item = item
+		} else {
+			claim.lost = true
+		}
+	}
+}
