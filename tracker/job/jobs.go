@@ -29,8 +29,9 @@ const (
 	Delete    Name = "delete"
 	// Master is what hands the rows of the queues to the workers.
 	Master Name = "job_master"
-	// Fsck and Reaper have no engine yet: operators may want workers, and none come.
-	Fsck   Name = "fsck"
+	// Fsck has no engine yet: operators may want workers, and none come.
+	Fsck Name = "fsck"
+	// Reaper takes care of the files of dead devices.
 	Reaper Name = "reaper"
 )
 
@@ -39,7 +40,7 @@ const MaxWorkers = 500
 
 // defaultWorkers is how many work at once when the operator says nothing. (The peer has
 // one of each; ours share a process and cost little.) Nothing changes it.
-var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 16, Delete: 16}
+var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 16, Delete: 16, Reaper: 1}
 
 // Store is what jobs do to the tracker's database.
 type Store interface {
@@ -47,6 +48,7 @@ type Store interface {
 	SweepUploads(ctx context.Context, age time.Duration, limit int) (int, error)
 	SetDeviceUsage(ctx context.Context, devs []mogile.Device) error
 	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]store.Known, error)
+	Reap(ctx context.Context, dev mogile.DevID, limit int) (int, error)
 	store.Copies
 	store.Queue
 	store.Locks
@@ -83,7 +85,7 @@ type Config struct {
 	Topology *topology.Live
 	Nodes    Nodes
 	// Workers is how many of each job work at once; a job it does not name has its
-	// default: 16 replicate, 16 delete, 1 monitor. See [CheckWorkers].
+	// default: 16 replicate, 16 delete, 1 monitor, 1 reaper. See [CheckWorkers].
 	Workers map[Name]int
 	// Changed is called after a copy of the key's file was added, so that caches
 	// learn of it. Optional; nil means nobody is told.
@@ -99,6 +101,7 @@ type Jobs struct {
 	replicator *replicator
 	crews      map[Name]*crew
 	sweep      *sweeper
+	reaper     *reaper
 
 	ctx     context.Context // over when Close begins
 	cancel  context.CancelCauseFunc
@@ -128,6 +131,7 @@ func New(config Config) *Jobs {
 		Replicate: newCrew(config, Replicate, j.replicator.queue(config.Store)),
 		Delete:    newCrew(config, Delete, newRemover(config).queue()),
 	}
+	j.reaper = newReaper(config, j.crews[Replicate].wake)
 	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}
 	return j
 }
@@ -148,6 +152,7 @@ func (j *Jobs) Start() {
 		j.wg.Go(func() { j.afterAllSeen(c.run) })
 	}
 	j.wg.Go(func() { j.afterAllSeen(j.sweep.run) })
+	j.wg.Go(func() { j.afterAllSeen(j.reaper.run) })
 }
 
 func (j *Jobs) afterAllSeen(run func(context.Context)) {
@@ -222,6 +227,7 @@ func (j *Jobs) Status() []Status {
 	for _, c := range j.crews {
 		all = append(all, c.status())
 	}
+	all = append(all, j.reaper.status())
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for name, n := range j.wanted {
@@ -247,6 +253,8 @@ func CheckWorkers(name Name, n int) error {
 		return fmt.Errorf("no job is called %q: there are %v", name, names)
 	case name == Monitor && n != 1:
 		return fmt.Errorf("%d workers for %s: there must be exactly 1", n, name)
+	case name == Reaper && (n < 0 || n > 1):
+		return fmt.Errorf("%d workers for %s: want 0 or 1", n, name)
 	case n < 0 || n > MaxWorkers:
 		return fmt.Errorf("%d workers for %s: want 0 to %d", n, name, MaxWorkers)
 	}
@@ -260,8 +268,8 @@ func Names() []Name { return []Name{Delete, Fsck, Master, Monitor, Reaper, Repli
 // process. Surplus workers go when they have done what they have in hand.
 //
 // There is always one monitor, as a tracker without knows nothing. There is one master
-// or none: without it the queues are left alone. n must be 0 to [MaxWorkers], and the
-// name one of [Names].
+// or none: without it the queues are left alone. There is one reaper or none. n must be 0
+// to [MaxWorkers], and the name one of [Names].
 func (j *Jobs) Want(name Name, n int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -272,6 +280,8 @@ func (j *Jobs) Want(name Name, n int) {
 			j.employLocked(c)
 		}
 	case name == Monitor:
+	case name == Reaper:
+		j.reaper.desire(n)
 	case name == Master:
 		j.wanted[name] = min(n, 1)
 		for _, c := range j.crews {
@@ -296,13 +306,18 @@ func (j *Jobs) Tell(name Name, text string) int {
 		c.wake()
 	case wake && name == Monitor:
 		j.monitor.ask()
+	case wake && name == Reaper:
+		j.reaper.wake()
 	case wake && name == Master:
 		for _, c := range j.crews {
 			c.wake()
 		}
 	}
-	if c != nil {
+	switch {
+	case c != nil:
 		return c.status().Count
+	case name == Reaper:
+		return j.reaper.count()
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

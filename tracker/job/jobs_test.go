@@ -73,11 +73,11 @@ func TestWorkersCanBeChangedWhileTheyWork(t *testing.T) {
 	r.start()
 	fid := r.upload("a", 1, mogile.Checksum{})
 	r.jobs.Wake(store.ReplicateQueue)
-	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 replicate 0/0" {
+	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 reaper 1/1 replicate 0/0" {
 		t.Errorf("got status %s; want no replicate worker", got)
 	}
 	r.jobs.Want(job.Replicate, 3)
-	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 replicate 3/3" {
+	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 reaper 1/1 replicate 3/3" {
 		t.Errorf("got status %s; want 3 replicate workers", got)
 	}
 	if got := r.await(); got.fate != "finished" || got.fid != fid {
@@ -117,7 +117,7 @@ func TestWithoutMasterTheQueuesAreLeftAlone(t *testing.T) {
 	r := newRig(t, twice, one, two)
 	r.jobs.Want(job.Master, 0)
 	r.start()
-	if got := status(r); got != "delete 16/16 job_master 0/0 monitor 1/1 replicate 16/16" {
+	if got := status(r); got != "delete 16/16 job_master 0/0 monitor 1/1 reaper 1/1 replicate 16/16" {
 		t.Errorf("got status %s; want no master", got)
 	}
 	fid := r.upload("a", 1, mogile.Checksum{})
@@ -131,7 +131,7 @@ func TestWithoutMasterTheQueuesAreLeftAlone(t *testing.T) {
 	if got := r.await(); got.fate != "finished" || got.fid != fid {
 		t.Errorf("got %+v; want fid %d finished", got, fid)
 	}
-	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 replicate 16/16" {
+	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 reaper 1/1 replicate 16/16" {
 		t.Errorf("got status %s; want one master", got)
 	}
 }
@@ -139,10 +139,10 @@ func TestWithoutMasterTheQueuesAreLeftAlone(t *testing.T) {
 func TestJobsWithoutEngineKeepWhatWasWanted(t *testing.T) {
 	r := newRig(t, twice, one)
 	r.jobs.Want(job.Fsck, 2)
-	r.jobs.Want(job.Reaper, 1)
+	r.jobs.Want(job.Reaper, 0)
 	r.jobs.Want(job.Monitor, 2) // there is always one
 	r.jobs.Want(job.Monitor, 0)
-	if got := status(r); got != "delete 0/16 fsck 0/2 job_master 1/1 monitor 1/1 reaper 0/1 replicate 0/16" {
+	if got := status(r); got != "delete 0/16 fsck 0/2 job_master 1/1 monitor 1/1 reaper 0/0 replicate 0/16" {
 		t.Errorf("got status %s; want what is there, and what was wanted", got)
 	}
 	if n := r.jobs.Tell(job.Fsck, "wake"); n != 0 {
@@ -169,7 +169,7 @@ func TestOperatorsCanWakeJobs(t *testing.T) {
 			t.Errorf("got %+v after %v; want fid %d at once", got, time.Since(begin), fid)
 		}
 	}
-	for name, want := range map[job.Name]int{job.Replicate: 16, job.Monitor: 1, job.Master: 1, "cook": 0} {
+	for name, want := range map[job.Name]int{job.Replicate: 16, job.Monitor: 1, job.Master: 1, job.Reaper: 1, "cook": 0} {
 		if n := r.jobs.Tell(name, "something else"); n != want {
 			t.Errorf("%s: got %d workers told; want %d", name, n, want)
 		}
@@ -183,8 +183,8 @@ func TestConfiguredWorkersAreChecked(t *testing.T) {
 		want string
 	}{
 		{"replicate", -1, "want 0 to 500"}, {"replicate", 501, "want 0 to 500"},
-		{"monitor", 0, "exactly 1"}, {"monitor", 2, "exactly 1"}, {"cleaner", 1, "[delete monitor replicate]"},
-		{"fsck", 1, "[delete monitor replicate]"},
+		{"monitor", 0, "exactly 1"}, {"monitor", 2, "exactly 1"}, {"reaper", 2, "want 0 or 1"}, {"reaper", -1, "want 0 or 1"}, {"cleaner", 1, "[delete monitor reaper replicate]"},
+		{"fsck", 1, "[delete monitor reaper replicate]"},
 	} {
 		if err := job.CheckWorkers(c.name, c.n); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%d %s: got error %v; want one with %q", c.n, c.name, err, c.want)
