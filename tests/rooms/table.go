@@ -65,9 +65,14 @@ var table = map[string]row{
 		libs:  []string{zapLib},
 		tests: []string{"tracker/store/sqlstore", "tests/database"},
 	},
+	"tracker/monitor": {
+		ours: []string{"mogile", "tracker/store", "tracker/topology", "tracker/node"},
+		libs: []string{zapLib, syncLib},
+	},
 	"tracker/job": {
 		ours: []string{
-			"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/fsck", "tracker/rebalance",
+			"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/monitor",
+			"tracker/fsck", "tracker/rebalance",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
 		tests: []string{"tracker/store/sqlstore", "tests/database"},

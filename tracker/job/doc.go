@@ -1,6 +1,5 @@
-// Package job is the work a tracker does by itself: it looks at the storage nodes, makes
-// the copies that files lack, and removes those that nobody needs any more
-// (docs/spec/jobs.md).
+// Package job is the work a tracker does by itself: it makes the copies that files lack,
+// and removes those that nobody needs any more (docs/spec/jobs.md).
 //
 // An upload is closed: its fid is in the replicate queue, and [Jobs.Wake] says so. A
 // claim makes the row invisible to other trackers for a minute, and is renewed until it is
@@ -9,9 +8,9 @@
 // it fail, the row comes due again later; should the process die, the claim runs out.
 // So everything that must still happen is a row in a queue, at any instant.
 //
-// Where to copy is known from the monitor: it reads the topology every few seconds,
-// asks each device how full it is, tries to write to it, and publishes what it saw as
-// the next snapshot (package topology).
+// Where to copy is known from the monitor (package monitor), which runs beside the
+// workers and publishes what it sees of the nodes as the next snapshot (package
+// topology). They wait for its first round.
 //
 // What it does not do: answer clients, decide how many copies a file needs (package
 // policy), or speak HTTP (package node).

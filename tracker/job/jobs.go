@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/monitor"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
@@ -56,15 +57,9 @@ type Store interface {
 
 // Nodes is what jobs say to storage nodes; package node has the contracts.
 type Nodes interface {
-	Prober
+	monitor.Nodes
 	Copier
 	Deleter
-}
-
-// Prober looks at devices.
-type Prober interface {
-	Usage(ctx context.Context, base string, dev mogile.DevID) (node.Usage, error)
-	TestWrite(ctx context.Context, dev mogile.DevID, writeBase, readBase string) (rejectsBadMD5 string, err error)
 }
 
 // Copier makes copies.
@@ -95,9 +90,19 @@ type Config struct {
 	Logger *zap.Logger
 }
 
+// observer is what jobs ask of the monitor, which has a room of its own.
+type observer interface {
+	Run(ctx context.Context)
+	Wake()
+	Refresh(ctx context.Context) error
+	Ready(ctx context.Context) error
+	AllSeen(ctx context.Context) error
+	Looked() bool
+}
+
 // Jobs owns the monitor and the workers of the queues.
 type Jobs struct {
-	monitor    *monitor
+	monitor    observer
 	replicator *replicator
 	crews      map[Name]*crew
 	sweep      *sweeper
@@ -125,7 +130,11 @@ func New(config Config) *Jobs {
 	if config.Rand == nil {
 		config.Rand = rand.Float64
 	}
-	j := &Jobs{monitor: newMonitor(config), replicator: newReplicator(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
+	seer := monitor.New(monitor.Config{
+		Store: config.Store, Topology: config.Topology, Nodes: config.Nodes,
+		Logger: config.Logger.With(zap.String("job", string(Monitor))),
+	})
+	j := &Jobs{monitor: seer, replicator: newReplicator(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	j.crews = map[Name]*crew{
 		Replicate: newCrew(config, Replicate, j.replicator.queue(config.Store)),
@@ -145,7 +154,7 @@ func (j *Jobs) Start() {
 		return
 	}
 	j.started = true
-	j.wg.Go(func() { j.monitor.run(j.ctx) })
+	j.wg.Go(func() { j.monitor.Run(j.ctx) })
 	for _, c := range j.crews {
 		j.keepers.Go(c.keep)
 		j.employLocked(c)
@@ -156,7 +165,7 @@ func (j *Jobs) Start() {
 }
 
 func (j *Jobs) afterAllSeen(run func(context.Context)) {
-	if j.allSeen(j.ctx) == nil {
+	if j.monitor.AllSeen(j.ctx) == nil {
 		run(j.ctx)
 	}
 }
@@ -188,27 +197,14 @@ func (j *Jobs) Wake(q store.QueueName) {
 	}
 }
 
-// Refresh reads the topology, looks at all devices, and then returns; the error is that
-// of the reading. Callers that come while others wait share a round that begins after
-// their call.
-func (j *Jobs) Refresh(ctx context.Context) error { return j.monitor.refresh(ctx) }
+// Refresh has the monitor look at everything; see [monitor.Monitor.Refresh].
+func (j *Jobs) Refresh(ctx context.Context) error { return j.monitor.Refresh(ctx) }
 
-// Ready waits until clients can be answered: a first round is over, and there is a device
-// for new files, or each monitored device was seen in order or had 10 seconds since the
-// start to appear. So it never waits longer than that and a round, later not at all, and
-// one dead disk keeps nobody waiting.
-func (j *Jobs) Ready(ctx context.Context) error {
-	return j.monitor.wait(ctx, func() bool { return j.monitor.usable })
-}
-
-// allSeen is Ready for the workers of the queues, which have time: they wait for every
-// device, so that none decides by the half of the cluster that was seen first.
-func (j *Jobs) allSeen(ctx context.Context) error {
-	return j.monitor.wait(ctx, func() bool { return j.monitor.settled })
-}
+// Ready waits until clients can be answered; see [monitor.Monitor.Ready].
+func (j *Jobs) Ready(ctx context.Context) error { return j.monitor.Ready(ctx) }
 
 // Looked reports whether a first round is over, which is when clients are answered.
-func (j *Jobs) Looked() bool { return j.monitor.isUsable() }
+func (j *Jobs) Looked() bool { return j.monitor.Looked() }
 
 // Status is a job's name and workers.
 type Status struct {
@@ -305,7 +301,7 @@ func (j *Jobs) Tell(name Name, text string) int {
 	case wake && c != nil:
 		c.wake()
 	case wake && name == Monitor:
-		j.monitor.ask()
+		j.monitor.Wake()
 	case wake && name == Reaper:
 		j.reaper.wake()
 	case wake && name == Master:

@@ -13,6 +13,9 @@ type Device struct {
 	// HostReachable is what monitoring last saw of the host.
 	HostReachable bool
 	Seen          DeviceSeen
+	// SavedAsOf is the unix time of the sizes in the database, which may be older than
+	// those seen here; 0 means that it has none.
+	SavedAsOf int64
 
 	minFreeMB int64
 }

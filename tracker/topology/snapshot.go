@@ -74,6 +74,7 @@ func (s *Snapshot) addDevices(rows []mogile.Device, seen Observations, config Co
 	s.deviceAt = make(map[mogile.DevID]int, len(rows))
 	rows = slices.SortedFunc(slices.Values(rows), func(a, b mogile.Device) int { return cmp.Compare(a.ID, b.ID) })
 	for i, row := range rows {
+		saved := row.AsOf
 		// Sizes seen by this tracker are fresher than those another wrote.
 		if u, ok := seen.Usage[row.ID]; ok && u.AsOf >= row.AsOf {
 			row.MBTotal, row.MBUsed, row.AsOf = u.MBTotal, u.MBUsed, u.AsOf
@@ -81,7 +82,7 @@ func (s *Snapshot) addDevices(rows []mogile.Device, seen Observations, config Co
 		host, _ := s.Host(row.Host) // a device without host row gets the zero host, which permits nothing
 		up := seen.Hosts[row.Host]
 		s.devices = append(s.devices, Device{
-			Device: row, On: host, HostReachable: up, Seen: seen.Devices[row.ID], minFreeMB: config.MinFreeMB,
+			Device: row, On: host, HostReachable: up, Seen: seen.Devices[row.ID], SavedAsOf: saved, minFreeMB: config.MinFreeMB,
 		})
 		s.deviceAt[row.ID] = i
 	}

@@ -1,14 +1,11 @@
-package job
+package monitor
 
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -34,7 +31,7 @@ type round struct {
 	errors map[mogile.DevID]error
 }
 
-func (m *monitor) round(ctx context.Context) *round {
+func (m *Monitor) round(ctx context.Context) *round {
 	r := &round{
 		before: m.live.Snapshot(),
 		seen: topology.Observations{
@@ -56,7 +53,7 @@ func (m *monitor) round(ctx context.Context) *round {
 }
 
 // look finds out about one device.
-func (m *monitor) look(ctx context.Context, r *round, d topology.Device) {
+func (m *Monitor) look(ctx context.Context, r *round, d topology.Device) {
 	if r.condemned(d.Host) {
 		return
 	}
@@ -85,7 +82,7 @@ func (m *monitor) look(ctx context.Context, r *round, d topology.Device) {
 // testWrite finds out what a device that answers is good for. A device that was not in
 // order a moment ago is tested at once. (The peer lets it wait for its next test, up to
 // 15 seconds.)
-func (m *monitor) testWrite(ctx context.Context, r *round, d topology.Device) {
+func (m *Monitor) testWrite(ctx context.Context, r *round, d topology.Device) {
 	if !d.MayDelete() { // the operator wants nothing written there
 		r.noteDevice(d, topology.DeviceSeen{State: topology.SeenReadable, RejectsBadMD5: d.Seen.RejectsBadMD5}, nil)
 		return
@@ -129,44 +126,14 @@ func (r *round) noteDevice(d topology.Device, seen topology.DeviceSeen, err erro
 	r.note(d, func() { r.seen.Devices[d.ID], r.errors[d.ID] = seen, err })
 }
 
-func (r *round) usage() []mogile.Device { return slices.Collect(maps.Values(r.seen.Usage)) }
-
-// report logs what changed. In the eager phase a device that is not there yet is no news.
-func (m *monitor) report(r *round) {
-	eager := time.Since(m.began) < eagerPhase
+// unsaved is the sizes of devices that no tracker has saved for a while.
+func (r *round) unsaved(now time.Time) []mogile.Device {
+	var devs []mogile.Device
 	for _, d := range r.before.Devices() {
-		err := r.errors[d.ID]
-		log := m.log.With(zap.Stringer("device", d.ID), zap.String("host", string(d.On.Name)), zap.Error(err))
-		m.reportHost(r, d, log)
-		seen, looked := r.seen.Devices[d.ID]
-		silent := errors.Is(err, node.ErrUsage)
-		switch {
-		case silent && !m.noUsage[d.ID]:
-			log.Error("device does not tell its size")
-		case !looked || seen.State == d.Seen.State:
-		case err != nil && eager:
-			log.Debug("device is not in order yet", zap.String("seen", string(seen.State)))
-		case err != nil:
-			log.Warn("device is not in order", zap.String("seen", string(seen.State)))
-		default:
-			log.Info("device is in order", zap.String("seen", string(seen.State)))
+		usage, known := r.seen.Usage[d.ID]
+		if known && now.Unix()-d.SavedAsOf >= int64(saveEvery/time.Second) {
+			devs = append(devs, usage)
 		}
-		m.noUsage[d.ID] = silent
 	}
-}
-
-func (m *monitor) reportHost(r *round, d topology.Device, log *zap.Logger) {
-	up, looked := r.seen.Hosts[d.Host]
-	before, reported := m.hostUp[d.Host]
-	switch {
-	case !looked:
-		return
-	case !up && r.errors[d.ID] != nil && (before || !reported):
-		log.Warn("host does not answer")
-	case up && !before && reported:
-		log.Info("host answers again")
-	case !up && before: // another of its devices has the reason
-		return
-	}
-	m.hostUp[d.Host] = up
+	return devs
 }

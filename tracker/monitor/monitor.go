@@ -1,4 +1,4 @@
-package job
+package monitor
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/node"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
@@ -32,21 +33,35 @@ const (
 
 const usageLock = "mgfs:device_update"
 
-// monitorStore is what the monitor writes.
-type monitorStore interface {
+// Store is what the monitor writes.
+type Store interface {
 	SetDeviceUsage(ctx context.Context, devs []mogile.Device) error
 	store.Locks
 }
 
-// monitor reads the topology and looks at the devices, and publishes both.
-type monitor struct {
-	store monitorStore
+// Nodes looks at devices; package node has the contracts.
+type Nodes interface {
+	Usage(ctx context.Context, base string, dev mogile.DevID) (node.Usage, error)
+	TestWrite(ctx context.Context, dev mogile.DevID, writeBase, readBase string) (rejectsBadMD5 string, err error)
+}
+
+// Config is what a monitor works with.
+type Config struct {
+	Store    Store
+	Topology *topology.Live
+	Nodes    Nodes
+	Logger   *zap.Logger
+}
+
+// Monitor reads the topology and looks at the devices, and publishes both.
+type Monitor struct {
+	store Store
 	live  *topology.Live
-	nodes Prober
+	nodes Nodes
 	log   *zap.Logger
 	kick  chan struct{} // holds one: somebody waits for a visit
 
-	// Only run touches these.
+	// Only Run touches these.
 	began             time.Time
 	reloadAt, roundAt time.Time
 	saved             time.Time
@@ -54,16 +69,17 @@ type monitor struct {
 	reloadFailed      bool
 	hostUp            map[mogile.HostID]bool // as last reported
 	noUsage           map[mogile.DevID]bool  // reported as not telling its size
+	strange           map[string]bool        // reported as not having a state that we know
 
 	mu      sync.Mutex    // guards what follows
-	usable  bool          // see Jobs.Ready
-	settled bool          // see Jobs.allSeen
+	usable  bool          // see Ready
+	settled bool          // see AllSeen
 	ended   chan struct{} // closed and replaced after each round
 	next    *visit        // the one that has not begun yet, or nil
-	over    bool          // run has returned
+	over    bool          // Run has returned
 }
 
-// visit is one reading of the topology and one round, asked for by refresh.
+// visit is one reading of the topology and one round, asked for by Refresh.
 type visit struct {
 	done chan struct{} // closed when it is over
 	err  error         // of the reading; set before done is closed
@@ -74,17 +90,22 @@ func (v *visit) finish(err error) {
 	close(v.done)
 }
 
-func newMonitor(config Config) *monitor {
-	return &monitor{
-		store: config.Store, live: config.Topology, nodes: config.Nodes,
-		log:    config.Logger.With(zap.String("job", string(Monitor))),
+// errEnded is what is told to those who wait for a monitor that looks no more.
+var errEnded = errors.New("the monitor has ended")
+
+// New allocates a monitor; it sees nothing until [Monitor.Run].
+func New(config Config) *Monitor {
+	return &Monitor{
+		store: config.Store, live: config.Topology, nodes: config.Nodes, log: config.Logger,
 		kick:   make(chan struct{}, 1),
 		tested: map[mogile.DevID]time.Time{}, hostUp: map[mogile.HostID]bool{}, noUsage: map[mogile.DevID]bool{},
-		ended: make(chan struct{}),
+		strange: map[string]bool{},
+		ended:   make(chan struct{}),
 	}
 }
 
-func (m *monitor) run(ctx context.Context) {
+// Run looks until ctx is over. It is to be called once.
+func (m *Monitor) Run(ctx context.Context) {
 	defer m.retire()
 	m.began = time.Now()
 	for ctx.Err() == nil {
@@ -98,7 +119,7 @@ func (m *monitor) run(ctx context.Context) {
 	}
 }
 
-func (m *monitor) rest(ctx context.Context) {
+func (m *Monitor) rest(ctx context.Context) {
 	next := m.roundAt
 	if m.reloadAt.Before(next) {
 		next = m.reloadAt
@@ -113,7 +134,7 @@ func (m *monitor) rest(ctx context.Context) {
 }
 
 // take makes the visit that is waited for the one that begins now.
-func (m *monitor) take() *visit {
+func (m *Monitor) take() *visit {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v := m.next
@@ -122,18 +143,21 @@ func (m *monitor) take() *visit {
 }
 
 // retire lets go of all who wait.
-func (m *monitor) retire() {
+func (m *Monitor) retire() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.over = true
 	close(m.ended)
 	if m.next != nil {
-		m.next.finish(errClosed)
+		m.next.finish(errEnded)
 	}
 }
 
+// Wake has a round begin as soon as the present one is over, and does not wait for it.
+func (m *Monitor) Wake() { m.ask() }
+
 // ask has a visit begin as soon as the present one is over; nil after the end.
-func (m *monitor) ask() *visit {
+func (m *Monitor) ask() *visit {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.over {
@@ -149,10 +173,13 @@ func (m *monitor) ask() *visit {
 	return m.next
 }
 
-func (m *monitor) refresh(ctx context.Context) error {
+// Refresh reads the topology, looks at all devices, and then returns; the error is that
+// of the reading. Callers that come while others wait share a round that begins after
+// their call.
+func (m *Monitor) Refresh(ctx context.Context) error {
 	v := m.ask()
 	if v == nil {
-		return fmt.Errorf("refresh: %w", errClosed)
+		return fmt.Errorf("refresh: %w", errEnded)
 	}
 	select {
 	case <-v.done:
@@ -165,21 +192,36 @@ func (m *monitor) refresh(ctx context.Context) error {
 	}
 }
 
-func (m *monitor) isUsable() bool {
+// Ready waits until clients can be answered: a first round is over, and there is a device
+// for new files, or each monitored device was seen in order or had 10 seconds since the
+// start to appear. So it never waits longer than that and a round, later not at all, and
+// one dead disk keeps nobody waiting.
+func (m *Monitor) Ready(ctx context.Context) error {
+	return m.wait(ctx, func() bool { return m.usable })
+}
+
+// AllSeen is Ready for those who have time: they wait for every device, so that none
+// decides by the half of the cluster that was seen first.
+func (m *Monitor) AllSeen(ctx context.Context) error {
+	return m.wait(ctx, func() bool { return m.settled })
+}
+
+// Looked reports whether Ready would not wait.
+func (m *Monitor) Looked() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.usable
 }
 
 // wait returns when a round has ended after which enough is so; enough is asked under mu.
-func (m *monitor) wait(ctx context.Context, enough func() bool) error {
+func (m *Monitor) wait(ctx context.Context, enough func() bool) error {
 	for {
 		m.mu.Lock()
 		done, over, ended := enough(), m.over, m.ended
 		m.mu.Unlock()
 		switch {
 		case over:
-			return fmt.Errorf("wait for the monitor: %w", errClosed)
+			return fmt.Errorf("wait for the monitor: %w", errEnded)
 		case done:
 			return nil
 		}
@@ -192,7 +234,7 @@ func (m *monitor) wait(ctx context.Context, enough func() bool) error {
 }
 
 // reloadWhenDue reads the topology. Its error is logged once, not every 4 seconds.
-func (m *monitor) reloadWhenDue(ctx context.Context, now bool) error {
+func (m *Monitor) reloadWhenDue(ctx context.Context, now bool) error {
 	if !now && time.Now().Before(m.reloadAt) {
 		return nil
 	}
@@ -210,11 +252,12 @@ func (m *monitor) reloadWhenDue(ctx context.Context, now bool) error {
 }
 
 // roundWhenDue looks at all devices and publishes what it saw, at once.
-func (m *monitor) roundWhenDue(ctx context.Context, now bool) {
+func (m *Monitor) roundWhenDue(ctx context.Context, now bool) {
 	begin := time.Now()
 	if !now && begin.Before(m.roundAt) {
 		return
 	}
+	m.reportStrange()
 	r := m.round(ctx)
 	if ctx.Err() != nil { // half a round tells nothing
 		return
@@ -234,12 +277,12 @@ func (m *monitor) roundWhenDue(ctx context.Context, now bool) {
 }
 
 // takesFiles reports whether there is a device for a new file.
-func (m *monitor) takesFiles() bool {
+func (m *Monitor) takesFiles() bool {
 	return slices.ContainsFunc(m.live.Snapshot().Devices(), topology.Device.TakesNewFiles)
 }
 
 // missesDevices reports whether a monitored device was not seen in order.
-func (m *monitor) missesDevices() bool {
+func (m *Monitor) missesDevices() bool {
 	for _, d := range m.live.Snapshot().Devices() {
 		if d.Monitored() && !d.Readable() {
 			return true
@@ -248,7 +291,7 @@ func (m *monitor) missesDevices() bool {
 	return false
 }
 
-func (m *monitor) announce(settled bool) {
+func (m *Monitor) announce(settled bool) {
 	usable := settled || m.takesFiles()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -258,9 +301,10 @@ func (m *monitor) announce(settled bool) {
 }
 
 // saveUsage lets one tracker at a time write the sizes, for those that start anew and
-// for people who look.
-func (m *monitor) saveUsage(ctx context.Context, r *round) {
-	if len(r.seen.Usage) == 0 || time.Since(m.saved) < saveEvery {
+// for people who look. What another has just saved is left alone.
+func (m *Monitor) saveUsage(ctx context.Context, r *round) {
+	devs := r.unsaved(time.Now())
+	if len(devs) == 0 || time.Since(m.saved) < saveEvery {
 		return
 	}
 	release, err := m.store.Lock(ctx, usageLock, 0)
@@ -269,7 +313,7 @@ func (m *monitor) saveUsage(ctx context.Context, r *round) {
 	}
 	if err == nil {
 		defer release()
-		err = m.store.SetDeviceUsage(ctx, r.usage())
+		err = m.store.SetDeviceUsage(ctx, devs)
 	}
 	if err != nil && ctx.Err() == nil {
 		m.log.Error("usage of devices can't be saved", zap.Error(err))

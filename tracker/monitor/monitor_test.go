@@ -1,56 +1,48 @@
-package job_test
+package monitor_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
-	"github.com/mogilefs/caddy-mogilefs/tracker/job"
+	"github.com/mogilefs/caddy-mogilefs/tracker/monitor"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
-// idleStore is a database with a topology and empty queues. It counts what is asked.
-type idleStore struct {
-	job.Store
+// database is one with a topology. It counts what is asked.
+type database struct {
 	store.Topology
+	store.Locks
 
 	mu     sync.Mutex // guards what follows
 	rows   store.Rows
 	err    error // of reading the topology
 	locked bool  // somebody else has the monitor's lock
 	loads  int
-	claims int
 	saved  [][]mogile.Device
 }
 
-func (s *idleStore) LoadTopology(context.Context) (store.Rows, error) {
+func (s *database) LoadTopology(context.Context) (store.Rows, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loads++
-	return s.rows, s.err
+	rows := s.rows // a test may change it while that is read
+	rows.Hosts, rows.Devices = slices.Clone(rows.Hosts), slices.Clone(rows.Devices)
+	return rows, s.err
 }
 
-func (s *idleStore) Claim(context.Context, store.QueueName, int, time.Duration) ([]store.Item, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.claims++
-	return nil, nil
-}
-
-func (s *idleStore) NextDue(context.Context, store.QueueName) (time.Duration, error) {
-	return 0, store.ErrNotFound
-}
-
-func (s *idleStore) Lock(_ context.Context, name string, _ time.Duration) (func(), error) {
+func (s *database) Lock(_ context.Context, name string, _ time.Duration) (func(), error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.locked && name == "mgfs:device_update" {
@@ -59,16 +51,14 @@ func (s *idleStore) Lock(_ context.Context, name string, _ time.Duration) (func(
 	return func() {}, nil
 }
 
-func (s *idleStore) SweepUploads(context.Context, time.Duration, int) (int, error) { return 0, nil }
-
-func (s *idleStore) SetDeviceUsage(_ context.Context, devs []mogile.Device) error {
+func (s *database) SetDeviceUsage(_ context.Context, devs []mogile.Device) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.saved = append(s.saved, devs)
 	return nil
 }
 
-func (s *idleStore) change(f func(*idleStore)) {
+func (s *database) change(f func(*database)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f(s)
@@ -77,9 +67,6 @@ func (s *idleStore) change(f func(*idleStore)) {
 // devices are storage nodes that answer in no time, unless told otherwise. They count
 // what they are asked.
 type devices struct {
-	job.Copier
-	job.Deleter
-
 	mu     sync.Mutex // guards what follows
 	usage  map[mogile.DevID]func(ctx context.Context) error
 	write  map[mogile.DevID]error
@@ -145,41 +132,61 @@ func silent(ctx context.Context) error {
 	}
 }
 
-// watch runs a test against a monitor of two hosts, with devices 11 and 12, and 21, in a
-// bubble of time that starts when the jobs do. Nothing may run on when it returns.
-func watch(t *testing.T, prepare func(s *idleStore, d *devices), test func(t *testing.T, w *watched)) {
+// cluster is two hosts, with devices 11 and 12, and 21.
+func cluster() (*database, *devices) {
+	s := &database{rows: store.Rows{
+		Hosts: []mogile.Host{
+			{ID: 1, Name: "one", State: mogile.HostAlive, IP: "10.0.0.1", Port: 7500},
+			{ID: 2, Name: "two", State: mogile.HostAlive, IP: "10.0.0.2", Port: 7500},
+		},
+		Devices: []mogile.Device{
+			{ID: 11, Host: 1, State: mogile.DevAlive}, {ID: 12, Host: 1, State: mogile.DevAlive},
+			{ID: 21, Host: 2, State: mogile.DevAlive},
+		},
+	}}
+	d := &devices{
+		usage: map[mogile.DevID]func(context.Context) error{}, write: map[mogile.DevID]error{},
+		usages: map[mogile.DevID]int{}, tests: map[mogile.DevID]int{},
+	}
+	return s, d
+}
+
+// watch runs a test against a monitor of that cluster, in a bubble of time that starts
+// when the monitor does. Nothing may run on when it returns.
+func watch(t *testing.T, prepare func(s *database, d *devices), test func(t *testing.T, w *watched)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &idleStore{rows: store.Rows{
-			Hosts: []mogile.Host{
-				{ID: 1, Name: "one", State: mogile.HostAlive, IP: "10.0.0.1", Port: 7500},
-				{ID: 2, Name: "two", State: mogile.HostAlive, IP: "10.0.0.2", Port: 7500},
-			},
-			Devices: []mogile.Device{
-				{ID: 11, Host: 1, State: mogile.DevAlive}, {ID: 12, Host: 1, State: mogile.DevAlive},
-				{ID: 21, Host: 2, State: mogile.DevAlive},
-			},
-		}}
-		d := &devices{
-			usage: map[mogile.DevID]func(context.Context) error{}, write: map[mogile.DevID]error{},
-			usages: map[mogile.DevID]int{}, tests: map[mogile.DevID]int{},
-		}
+		s, d := cluster()
 		prepare(s, d)
-		w := &watched{store: s, devices: d, live: topology.New(s, topology.Config{})}
-		w.jobs = job.New(job.Config{Store: s, Topology: w.live, Nodes: d, Logger: zap.NewNop()})
-		w.jobs.Start()
+		w := begin(s, d, d)
 		test(t, w)
-		w.jobs.Close()
+		w.end()
 	})
 }
 
 type watched struct {
-	store   *idleStore
+	store   *database
 	devices *devices
 	live    *topology.Live
-	jobs    *job.Jobs
+	monitor *monitor.Monitor
+	end     func() // ends the monitor and waits for that
 }
 
-func asIs(*idleStore, *devices) {}
+// begin starts a monitor.
+func begin(s *database, d *devices, nodes monitor.Nodes) *watched {
+	return beginWith(s, d, nodes, zap.NewNop())
+}
+
+func beginWith(s *database, d *devices, nodes monitor.Nodes, log *zap.Logger) *watched {
+	w := &watched{store: s, devices: d, live: topology.New(s, topology.Config{})}
+	w.monitor = monitor.New(monitor.Config{Store: s, Topology: w.live, Nodes: nodes, Logger: log})
+	ctx, end := context.WithCancel(context.Background())
+	var runs sync.WaitGroup
+	w.end = func() { end(); runs.Wait() }
+	runs.Go(func() { w.monitor.Run(ctx) })
+	return w
+}
+
+func asIs(*database, *devices) {}
 
 // seen is how the devices are seen now, as in 11:writeable.
 func (w *watched) seen() string {
@@ -211,7 +218,7 @@ const allWriteable = "11:writeable 12:writeable 21:writeable "
 
 func TestMonitorSeesDevicesAndTheirSizes(t *testing.T) {
 	watch(t, asIs, func(t *testing.T, w *watched) {
-		if err := w.jobs.Ready(t.Context()); err != nil {
+		if err := w.monitor.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.wantSeen(t, allWriteable)
@@ -223,7 +230,7 @@ func TestMonitorSeesDevicesAndTheirSizes(t *testing.T) {
 }
 
 func TestMonitorNeverWritesWhereItMustNot(t *testing.T) {
-	watch(t, func(s *idleStore, _ *devices) {
+	watch(t, func(s *database, _ *devices) {
 		s.rows.Devices[0].State, s.rows.Devices[1].State = mogile.DevReadonly, mogile.DevDown
 		s.rows.Hosts[1].State = mogile.HostReadonly
 	}, func(t *testing.T, w *watched) {
@@ -241,39 +248,62 @@ func TestMonitorKeepsItsClocks(t *testing.T) {
 	watch(t, asIs, func(t *testing.T, w *watched) {
 		synctest.Wait()
 		w.devices.asked(11)
-		w.store.change(func(s *idleStore) { s.loads, s.claims, s.saved = 0, 0, nil })
+		w.store.change(func(s *database) { s.loads, s.saved = 0, nil })
 		pass(time.Minute)
 		usages, tests := w.devices.asked(11)
 		if usages != 24 || tests != 4 {
 			t.Errorf("within a minute: got %d looks and %d test writes; want 24 and 4", usages, tests)
 		}
-		w.store.change(func(s *idleStore) {
+		w.store.change(func(s *database) {
 			if s.loads != 15 || len(s.saved) != 4 {
 				t.Errorf("within a minute: got %d readings of the topology, usage saved %d times; want 15 and 4", s.loads, len(s.saved))
-			}
-			if s.claims > 2*13 {
-				t.Errorf("within an idle minute: got %d claims; want one each 5 seconds and queue", s.claims)
 			}
 		})
 	})
 }
 
 func TestMonitorLeavesSavingToWhoHoldsTheLock(t *testing.T) {
-	watch(t, func(s *idleStore, _ *devices) { s.locked = true }, func(t *testing.T, w *watched) {
+	watch(t, func(s *database, _ *devices) { s.locked = true }, func(t *testing.T, w *watched) {
 		pass(time.Minute)
-		w.store.change(func(s *idleStore) {
+		w.store.change(func(s *database) {
 			if len(s.saved) != 0 {
 				t.Errorf("got usage saved %d times; want never", len(s.saved))
 			}
 			s.locked = false
 		})
 		pass(3 * time.Second)
-		w.store.change(func(s *idleStore) {
+		w.store.change(func(s *database) {
 			if len(s.saved) != 1 || len(s.saved[0]) != 3 {
 				t.Errorf("got %v saved; want all three devices once", s.saved)
 			}
 		})
 	})
+}
+
+func TestMonitorSavesNoSizesThatAnotherHasJustSaved(t *testing.T) {
+	watch(t, func(s *database, _ *devices) { s.rows.Devices[1].AsOf = time.Now().Unix() - 5 }, func(t *testing.T, w *watched) {
+		synctest.Wait()
+		w.store.change(func(s *database) {
+			if len(s.saved) != 1 || len(s.saved[0]) != 2 {
+				t.Errorf("got %v saved; want devices 11 and 21", s.saved)
+			}
+		})
+	})
+}
+
+func TestMonitorTellsOnceOfStatesThatNobodyKnows(t *testing.T) {
+	core, logs := observer.New(zap.ErrorLevel)
+	synctest.Test(t, func(t *testing.T) {
+		s, d := cluster()
+		s.rows.Devices[0].State, s.rows.Hosts[1].State = "broken", "asleep"
+		w := beginWith(s, d, d, zap.New(core))
+		pass(time.Minute)
+		w.wantSeen(t, "11: 12:writeable 21:(host down) ")
+		w.end()
+	})
+	if logs.Len() != 2 {
+		t.Errorf("got %d errors logged within a minute; want one for each state: %v", logs.Len(), logs.All())
+	}
 }
 
 func TestAQuickFailureCondemnsTheDeviceOnly(t *testing.T) {
@@ -315,7 +345,7 @@ func TestADeviceThatIsBackIsTestedAtOnce(t *testing.T) {
 }
 
 func TestADeviceThatFailsItsTestWriteIsReadable(t *testing.T) {
-	watch(t, func(_ *idleStore, d *devices) { d.write[12] = errors.New("507") }, func(t *testing.T, w *watched) {
+	watch(t, func(_ *database, d *devices) { d.write[12] = errors.New("507") }, func(t *testing.T, w *watched) {
 		synctest.Wait()
 		w.wantSeen(t, "11:writeable 12:readable 21:writeable ")
 	})
@@ -335,7 +365,7 @@ func TestAnUnusableUsageFileChangesNothing(t *testing.T) {
 }
 
 func TestMonitorLooksAtTwentyDevicesAtATime(t *testing.T) {
-	watch(t, func(s *idleStore, d *devices) {
+	watch(t, func(s *database, d *devices) {
 		for i := range mogile.DevID(40) {
 			s.rows.Devices = append(s.rows.Devices, mogile.Device{ID: 100 + i, Host: 2, State: mogile.DevAlive})
 			d.usage[100+i] = func(context.Context) error { <-time.After(time.Millisecond); return nil }
@@ -349,7 +379,7 @@ func TestMonitorLooksAtTwentyDevicesAtATime(t *testing.T) {
 }
 
 func TestTheRestOfACondemnedHostIsSkipped(t *testing.T) {
-	watch(t, func(s *idleStore, d *devices) {
+	watch(t, func(s *database, d *devices) {
 		for i := range mogile.DevID(40) {
 			s.rows.Devices = append(s.rows.Devices, mogile.Device{ID: 100 + i, Host: 2, State: mogile.DevAlive})
 			d.usage[100+i] = silent
@@ -369,7 +399,7 @@ func TestTheRestOfACondemnedHostIsSkipped(t *testing.T) {
 
 // A storage node in this process listens a moment after the tracker has started.
 func TestReadyWaitsForANodeThatIsAboutToStart(t *testing.T) {
-	watch(t, func(_ *idleStore, d *devices) {
+	watch(t, func(_ *database, d *devices) {
 		for _, dev := range all {
 			d.usage[dev] = refusing
 		}
@@ -377,7 +407,7 @@ func TestReadyWaitsForANodeThatIsAboutToStart(t *testing.T) {
 		begin := time.Now()
 		pass(time.Second)
 		w.devices.behaves(21, nil)
-		if err := w.jobs.Ready(t.Context()); err != nil {
+		if err := w.monitor.Ready(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(begin); took < time.Second || took > 1200*time.Millisecond {
@@ -394,39 +424,33 @@ func TestReadyDoesNotWaitForOneNodeOfSeveral(t *testing.T) {
 		behave func(context.Context) error
 		most   time.Duration
 	}{"refusing": {refusing, 0}, "silent": {silent, 2 * time.Second}} {
-		watch(t, func(_ *idleStore, d *devices) { d.usage[21] = c.behave }, func(t *testing.T, w *watched) {
+		watch(t, func(_ *database, d *devices) { d.usage[21] = c.behave }, func(t *testing.T, w *watched) {
 			begin := time.Now()
-			if err := w.jobs.Ready(t.Context()); err != nil {
+			if err := w.monitor.Ready(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if took := time.Since(begin); took > c.most {
 				t.Errorf("%s: got ready after %v; want %v, which is one round", name, took, c.most)
 			}
-			pass(9*time.Second - c.most)
-			w.store.change(func(s *idleStore) {
-				if s.claims != 0 {
-					t.Errorf("%s: got %d claims while a device may still appear; want none", name, s.claims)
-				}
-			})
-			pass(4 * time.Second)
-			w.store.change(func(s *idleStore) {
-				if s.claims == 0 {
-					t.Errorf("%s: got no claims 13s after the start; want the queues looked at", name)
-				}
-			})
+			if err := w.monitor.AllSeen(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); took < 9*time.Second || took > 13*time.Second {
+				t.Errorf("%s: got all seen after %v; want 10s and at most a round, as the device may still appear", name, took)
+			}
 		})
 	}
 }
 
 func TestReadyDoesNotWaitLongForNodesThatAreDown(t *testing.T) {
 	for name, behave := range map[string]func(context.Context) error{"refusing": refusing, "silent": silent} {
-		watch(t, func(_ *idleStore, d *devices) {
+		watch(t, func(_ *database, d *devices) {
 			for _, dev := range all {
 				d.usage[dev] = behave
 			}
 		}, func(t *testing.T, w *watched) {
 			begin := time.Now()
-			if err := w.jobs.Ready(t.Context()); err != nil {
+			if err := w.monitor.Ready(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if took := time.Since(begin); took < 9*time.Second || took > 13*time.Second {
@@ -442,9 +466,9 @@ func TestReadyDoesNotWaitLongForNodesThatAreDown(t *testing.T) {
 }
 
 func TestReadyIsAtOnceWithoutDevices(t *testing.T) {
-	watch(t, func(s *idleStore, _ *devices) { s.rows = store.Rows{} }, func(t *testing.T, w *watched) {
+	watch(t, func(s *database, _ *devices) { s.rows = store.Rows{} }, func(t *testing.T, w *watched) {
 		begin := time.Now()
-		if err := w.jobs.Ready(t.Context()); err != nil || time.Since(begin) != 0 {
+		if err := w.monitor.Ready(t.Context()); err != nil || time.Since(begin) != 0 {
 			t.Errorf("got %v after %v; want no error at once", err, time.Since(begin))
 		}
 	})
@@ -453,8 +477,8 @@ func TestReadyIsAtOnceWithoutDevices(t *testing.T) {
 func TestRefreshSeesWhatWasChangedBeforeIt(t *testing.T) {
 	watch(t, asIs, func(t *testing.T, w *watched) {
 		pass(11 * time.Second)
-		w.store.change(func(s *idleStore) { s.rows.Devices[2].State = mogile.DevReadonly })
-		if err := w.jobs.Refresh(t.Context()); err != nil {
+		w.store.change(func(s *database) { s.rows.Devices[2].State = mogile.DevReadonly })
+		if err := w.monitor.Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.wantSeen(t, "11:writeable 12:writeable 21:readable ")
@@ -470,7 +494,7 @@ func TestRefreshIsShared(t *testing.T) {
 		w.devices.asked(21)
 		var callers sync.WaitGroup
 		refresh := func() {
-			if err := w.jobs.Refresh(t.Context()); err != nil {
+			if err := w.monitor.Refresh(t.Context()); err != nil {
 				t.Error(err)
 			}
 		}
@@ -489,15 +513,33 @@ func TestRefreshIsShared(t *testing.T) {
 func TestRefreshReportsADatabaseThatFails(t *testing.T) {
 	watch(t, asIs, func(t *testing.T, w *watched) {
 		pass(11 * time.Second)
-		w.store.change(func(s *idleStore) { s.err = errors.New("database is on fire") })
-		if err := w.jobs.Refresh(t.Context()); !errors.Is(err, w.store.err) {
+		w.store.change(func(s *database) { s.err = errors.New("database is on fire") })
+		if err := w.monitor.Refresh(t.Context()); !errors.Is(err, w.store.err) {
 			t.Errorf("got error %v; want %v", err, w.store.err)
 		}
 		w.wantSeen(t, allWriteable)
 		ctx, cancel := context.WithTimeout(t.Context(), 0)
 		defer cancel()
-		if err := w.jobs.Refresh(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		if err := w.monitor.Refresh(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("caller in a hurry: got error %v; want %v", err, context.DeadlineExceeded)
 		}
+	})
+}
+
+func TestWhoWaitsForAMonitorThatEndsIsToldSo(t *testing.T) {
+	watch(t, func(_ *database, d *devices) { d.usage[21] = silent }, func(t *testing.T, w *watched) {
+		var callers sync.WaitGroup
+		for name, call := range map[string]func(context.Context) error{
+			"Ready": w.monitor.Ready, "AllSeen": w.monitor.AllSeen, "Refresh": w.monitor.Refresh,
+		} {
+			callers.Go(func() {
+				if err := call(context.Background()); err == nil {
+					t.Errorf("%s: got no error; want one, as the monitor has ended", name)
+				}
+			})
+		}
+		pass(time.Second)
+		w.end()
+		callers.Wait()
 	})
 }
