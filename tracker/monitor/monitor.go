@@ -55,11 +55,12 @@ type Config struct {
 
 // Monitor reads the topology and looks at the devices, and publishes both.
 type Monitor struct {
-	store Store
-	live  *topology.Live
-	nodes Nodes
-	log   *zap.Logger
-	kick  chan struct{} // holds one: somebody waits for a visit
+	store   Store
+	live    *topology.Live
+	nodes   Nodes
+	streams *streams
+	log     *zap.Logger
+	kick    chan struct{} // holds one: somebody waits for a visit
 
 	// Only Run touches these.
 	began             time.Time
@@ -97,8 +98,9 @@ var errEnded = errors.New("the monitor has ended")
 func New(config Config) *Monitor {
 	return &Monitor{
 		store: config.Store, live: config.Topology, nodes: config.Nodes, log: config.Logger,
-		kick:   make(chan struct{}, 1),
-		tested: map[mogile.DevID]time.Time{}, hostUp: map[mogile.HostID]bool{}, noUsage: map[mogile.DevID]bool{},
+		streams: newStreams(config.Nodes, config.Logger),
+		kick:    make(chan struct{}, 1),
+		tested:  map[mogile.DevID]time.Time{}, hostUp: map[mogile.HostID]bool{}, noUsage: map[mogile.DevID]bool{},
 		strange: map[string]bool{},
 		ended:   make(chan struct{}),
 	}
@@ -107,6 +109,7 @@ func New(config Config) *Monitor {
 // Run looks until ctx is over. It is to be called once.
 func (m *Monitor) Run(ctx context.Context) {
 	defer m.retire()
+	defer m.streams.close()
 	m.began = time.Now()
 	for ctx.Err() == nil {
 		v := m.take()
@@ -266,6 +269,8 @@ func (m *Monitor) roundWhenDue(ctx context.Context, now bool) {
 	for dev := range r.tests {
 		m.tested[dev] = begin
 	}
+	m.streams.follow(ctx, r)
+	m.streams.addLoads(r)
 	m.live.Observe(r.seen)
 	m.saveUsage(ctx, r)
 	eager := m.missesDevices() && time.Since(m.began) < eagerPhase

@@ -122,7 +122,6 @@ func (r *round) note(d topology.Device, record func()) {
 }
 
 func (r *round) noteDevice(d topology.Device, seen topology.DeviceSeen, err error) {
-	seen.Utilization = d.Seen.Utilization
 	r.note(d, func() { r.seen.Devices[d.ID], r.errors[d.ID] = seen, err })
 }
 

@@ -21,24 +21,26 @@ func ForWriting(devs []Device, rnd func() float64) []Device {
 	return weightedShuffle(sorted, Device.FreeShare, rnd)
 }
 
-// ForReading orders devices by how idle they are: in random order weighted by
-// what utilisation leaves, or by the operator's weight where there is none.
+// ForReading orders devices by how idle they are: in random order weighted by what
+// utilisation leaves of the operator's weight, or by all of it where there is none.
 // (The peer reads only whole numbers as utilisation, which no node sends, so that
-// there the operator's weight always decides: docs/spec/jobs.md §1.1.)
+// there the operator's weight always decides: docs/spec/jobs.md §1.1. So it counts here,
+// too: whoever set it relies on it.)
 func ForReading(devs []Device, rnd func() float64) []Device {
 	return weightedShuffle(devs, readWeight, rnd)
 }
 
 func readWeight(d Device) float64 {
+	weight := float64(d.Weight)
+	if d.Weight == 0 {
+		weight = 100
+	}
 	if d.Seen.Utilization != "" { // parsing nothing costs an error for every device and read
 		if busy, err := strconv.ParseFloat(d.Seen.Utilization, 64); err == nil && busy >= 0 {
-			return 102 - min(busy, 100)
+			weight *= (102 - min(busy, 100)) / 100
 		}
 	}
-	if d.Weight == 0 {
-		return 100
-	}
-	return float64(d.Weight)
+	return weight
 }
 
 // weightedShuffle draws without replacement with probability proportional to the

@@ -71,6 +71,7 @@ func TestForReadingPrefersTheIdle(t *testing.T) {
 	}{
 		{"utilisation with decimals", busy(1, 0, "2.00"), busy(2, 0, "77.00"), 8000},
 		{"more than all", busy(1, 0, "52"), busy(2, 0, "250"), 9615},
+		{"utilisation and the operator's weights", busy(1, 300, "52.00"), busy(2, 100, "52.00"), 7500},
 		{"the operator's weights", busy(1, 300, ""), busy(2, 100, "-"), 7500},
 		{"no weights", busy(1, 0, ""), busy(2, 0, ""), 5000},
 	} {
