@@ -8,6 +8,9 @@
 //   - tracker: the commands of the line protocol on private databases that flush at
 //     every commit, with a hundred thousand files. The figures of MogileFS-Server 2.73
 //     stand beside them;
+//   - jobs: what the background jobs do in a second, how soon an upload has its second
+//     copy, and how much slower reading is meanwhile; on MariaDB, with three storage
+//     nodes of two devices in a process of their own, and everything as it is by default;
 //   - growth: get_paths and list_keys with ten million files, and with a hundred thousand
 //     beside them. It takes some minutes and some gigabytes for each database.
 //
@@ -50,9 +53,9 @@ func parseOptions() (o options, err error) {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.DurationVar(&o.each, "time", 3*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk")
-	parts := flag.String("parts", "http,tracker", "what is measured: http, tracker, growth")
+	parts := flag.String("parts", "http,tracker,jobs", "what is measured: http, tracker, jobs, growth")
 	on := flag.String("on", "mariadb,sqlite,postgresql", "the databases of the trackers")
-	only := flag.String("only", "", "the tracker's tasks whose name matches")
+	only := flag.String("only", "", "the work of trackers and of jobs whose name matches")
 	flag.IntVar(&o.files, "files", 100_000, "how many files a tracker has")
 	flag.IntVar(&o.rows, "rows", 10_000_000, "how many files a tracker has grown to")
 	flag.StringVar(&o.profiles, "profile", "", "a directory for profiles of the tracker, one for each task")
@@ -60,7 +63,7 @@ func parseOptions() (o options, err error) {
 	o.parts = strings.Split(*parts, ",")
 	for _, part := range o.parts {
 		if measures[part] == nil {
-			return o, fmt.Errorf("unknown part %q: want some of http, tracker, growth", part)
+			return o, fmt.Errorf("unknown part %q: want some of http, tracker, jobs, growth", part)
 		}
 	}
 	if o.engines, err = enginesOf(*on); err != nil {
@@ -110,7 +113,7 @@ func run(ctx context.Context, o options) (err error) {
 
 // measures is the parts by name.
 var measures = map[string]func(ctx context.Context, o options, dir, caddy string) error{
-	"http": measureHTTP, "tracker": measureTracker, "growth": measureGrowth,
+	"http": measureHTTP, "tracker": measureTracker, "jobs": measureJobs, "growth": measureGrowth,
 }
 
 // onDisk refuses a file system in memory, where a sync costs nothing.

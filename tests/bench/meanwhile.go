@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// readersMeanwhile ask once each readEvery: as many requests as a site of some
+	// size has, which leave the processors time for something else.
+	readersMeanwhile = 8
+	readEvery        = 20 * time.Millisecond
+	// busyFiles is how many files wait for each job while reading is measured: more than
+	// any of them is through with meanwhile.
+	busyFiles = 40_000
+	// copiesEvery is how often it is asked whether a second copy is there.
+	copiesEvery = time.Millisecond
+)
+
+// untilTwoCopies times uploads, one at a time, from the answer to create_close until the
+// database has the second copy.
+func (j *jobs) untilTwoCopies(ctx context.Context) error {
+	if err := j.release("replicate", "delete"); err != nil {
+		return err
+	}
+	took := new(latencies)
+	for n := range uploadsEach {
+		fid, err := j.upload(ctx, fmt.Sprintf("idle/%d", n))
+		if err != nil {
+			return err
+		}
+		closed := time.Now()
+		if err := j.awaitSecondCopy(ctx, fid); err != nil {
+			return err
+		}
+		took.add(time.Since(closed))
+	}
+	fmt.Printf("| %s, %d uploads | %.1f ms | %.1f ms | < %v |\n", untilTwoCopies, uploadsEach,
+		took.quantile(0.5).Seconds()*1e3, took.quantile(0.99).Seconds()*1e3, twoCopiesAim)
+	return nil
+}
+
+func (j *jobs) awaitSecondCopy(ctx context.Context, fid string) error {
+	again := time.NewTicker(copiesEvery)
+	defer again.Stop()
+	for asked := time.Now(); time.Since(asked) < readyWithin; <-again.C {
+		n, err := j.number(ctx, "SELECT COUNT(*) FROM file_on WHERE fid = "+fid)
+		if err != nil || n == 2 {
+			return err
+		}
+	}
+	return fmt.Errorf("fid %s has no second copy after %v", fid, readyWithin)
+}
+
+// upload stores a small file.
+func (j *jobs) upload(ctx context.Context, key string) (fid string, err error) {
+	opened, err := j.do("create_open domain=images&class=pair&key=" + key)
+	if err != nil {
+		return "", err
+	}
+	fid, to := opened.Get("fid"), opened.Get("path")
+	if err := put(ctx, http.DefaultTransport, to, smallBody); err != nil {
+		return "", err
+	}
+	_, err = j.do(fmt.Sprintf("create_close domain=images&class=pair&key=%s&fid=%s&devid=%s&size=%d&path=%s",
+		key, fid, opened.Get("devid"), smallFile, to))
+	return fid, err
+}
+
+// readingMeanwhile compares reads through the edge on an idle cluster with those while all
+// jobs are busy.
+func (j *jobs) readingMeanwhile(ctx context.Context, o options) error {
+	if err := j.reads(ctx, o.each, new(latencies)); err != nil { // the edge learns where files are
+		return err
+	}
+	alone, meanwhile := new(latencies), new(latencies)
+	if err := j.reads(ctx, o.each, alone); err != nil {
+		return err
+	}
+	if err := j.busy(ctx); err != nil {
+		return err
+	}
+	if err := j.reads(ctx, o.each, meanwhile); err != nil {
+		return err
+	}
+	idle, err := j.idleJobs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, line := range []struct {
+		name string
+		took *latencies
+		aim  string
+	}{
+		{readingMeanwhile + " alone", alone, ""},
+		{readingMeanwhile + " while all jobs run", meanwhile, fmt.Sprintf("p50 < %.0f times that alone", slowdownAim)},
+	} {
+		fmt.Printf("| %s, %d readers, every %v | %.2f ms | %.2f ms | %s |\n", line.name, readersMeanwhile, readEvery,
+			line.took.quantile(0.5).Seconds()*1e3, line.took.quantile(0.99).Seconds()*1e3, line.aim)
+	}
+	fmt.Printf("\nWhile all jobs run the median GET is slower by %.2f.", float64(meanwhile.quantile(0.5))/float64(alone.quantile(0.5)))
+	if len(idle) > 0 {
+		fmt.Printf(" In the end there was no work left for %s: the figure is too good.", strings.Join(idle, ", "))
+	}
+	fmt.Println()
+	return j.rest()
+}
+
+// busy gives all jobs more to do than they can be through with soon.
+func (j *jobs) busy(ctx context.Context) error {
+	if err := j.hold("replicate", "delete", "fsck"); err != nil {
+		return err
+	}
+	checked := j.take(busyFiles)
+	if err := j.prepare(ctx, checked, 2, true, ""); err != nil {
+		return err
+	}
+	if err := j.prepare(ctx, j.take(busyFiles), 2, false, "file_to_delete2"); err != nil {
+		return err
+	}
+	read := j.last
+	j.last = checked
+	if err := j.startFsck("MD5"); err != nil {
+		return err
+	}
+	j.last = read
+	// These come last, as a check of files that lack a copy would only queue them.
+	if err := j.prepare(ctx, j.take(busyFiles), 1, true, "file_to_replicate"); err != nil {
+		return err
+	}
+	return j.release("replicate", "delete", "fsck")
+}
+
+// idleJobs is the jobs that have nothing left to do.
+func (j *jobs) idleJobs(ctx context.Context) ([]string, error) {
+	var idle []string
+	for _, q := range []struct{ job, query string }{{"replicate", replicateQueue}, {"fsck", unchecked}, {"delete", deleteQueue}} {
+		n, err := j.number(ctx, q.query)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			idle = append(idle, q.job)
+		}
+	}
+	return idle, nil
+}
+
+// rest ends the work, so that the processes can end.
+func (j *jobs) rest() error {
+	if err := j.hold("replicate", "delete", "fsck"); err != nil {
+		return err
+	}
+	_, err := j.operate("!want 0 job_master")
+	return err
+}
+
+// reads has readers get files that were replicated, for so long.
+func (j *jobs) reads(ctx context.Context, d time.Duration, took *latencies) error {
+	via := &http.Transport{MaxIdleConnsPerHost: readersMeanwhile}
+	defer via.CloseIdleConnections()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex // guards took
+	var readers sync.WaitGroup
+	began := time.Now()
+	for range readersMeanwhile {
+		readers.Go(func() {
+			tick := time.NewTicker(readEvery)
+			defer tick.Stop()
+			for time.Since(began) < d && ctx.Err() == nil {
+				<-tick.C
+				asked := time.Now()
+				if err := j.read(ctx, via); err != nil {
+					cancel(err)
+					return
+				}
+				mu.Lock()
+				took.add(time.Since(asked))
+				mu.Unlock()
+			}
+		})
+	}
+	readers.Wait()
+	return context.Cause(ctx)
+}
+
+func (j *jobs) read(ctx context.Context, via http.RoundTripper) error {
+	url := "http://" + j.edge + "/" + clusterKey(j.last.first+rand.IntN(j.last.count()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := via.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && (resp.StatusCode != http.StatusOK || !bytes.Equal(body, smallBody)) {
+		err = fmt.Errorf("get %s: %s with %d bytes", url, resp.Status, len(body))
+	}
+	return err
+}
