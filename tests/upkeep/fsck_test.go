@@ -87,7 +87,8 @@ func (r *rig) setting(name string) string {
 
 // breakFiles flips a byte in a copy of some files, deletes a copy of others, and returns what
 // the check has to say of it (docs/spec/jobs.md §7.2): a copy that is gone is missing; one
-// with other bytes than its checksum only loses its place; each of both is replaced.
+// with other bytes than its checksum is named, too, of which the reference says nothing; each
+// of both is replaced.
 func (r *rig) breakFiles() map[event]bool {
 	r.t.Helper()
 	want := map[event]bool{}
@@ -101,6 +102,7 @@ func (r *rig) breakFiles() map[event]bool {
 		want[event{"REPL", fid, 0}] = true
 		if i < damaged {
 			flip(r, path)
+			want[event{"BSUM", fid, dev}] = true
 			continue
 		}
 		if err := os.Remove(path); err != nil {
