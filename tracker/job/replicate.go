@@ -162,7 +162,7 @@ func (r *replicator) look(known store.Known) result {
 		return ""
 	}
 	a := &attempt{on: known.Devices}
-	if len(a.devices(snap)) == len(a.on) && p.Decide(a.facts(snap, class)).Verdict == policy.AllGood {
+	if len(a.devices(snap)) == len(a.on) && p.Decide(facts(snap, class, a.on, nil, nil)).Verdict == policy.AllGood {
 		return lostRace
 	}
 	return ""
@@ -233,7 +233,7 @@ func (r *replicator) step(ctx context.Context, a *attempt) (result, error) {
 	if err != nil {
 		return "", err
 	}
-	answer := p.Decide(a.facts(snap, class))
+	answer := p.Decide(facts(snap, class, a.on, nil, a.badDests))
 	switch answer.Verdict {
 	case policy.TooGood:
 		return tooHappy, nil
@@ -250,23 +250,6 @@ func (r *replicator) step(ctx context.Context, a *attempt) (result, error) {
 		return sourceDown, nil
 	}
 	return "", r.follow(ctx, a, answer, route{snap: snap, class: class, source: source})
-}
-
-// facts leaves out devices that a weighted choice never picks: those whose free space is
-// not known.
-func (a *attempt) facts(snap *topology.Snapshot, class mogile.Class) policy.Facts {
-	f := policy.Facts{Min: class.MinDevCount}
-	for _, d := range snap.Devices() {
-		fact := policy.Device{
-			ID: d.ID, Host: d.Host, State: d.State,
-			TakesNewFiles: d.TakesNewFiles() && d.FreeShare() > 0, Failed: a.badDests[d.ID],
-		}
-		f.Candidates = append(f.Candidates, fact)
-		if slices.Contains(a.on, d.ID) {
-			f.Copies = append(f.Copies, fact)
-		}
-	}
-	return f
 }
 
 // source is the preferred source if it will do, else any.
