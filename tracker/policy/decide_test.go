@@ -1,12 +1,8 @@
 package policy_test
 
 import (
-	"slices"
 	"testing"
 
-	"pgregory.net/rapid"
-
-	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
 )
 
@@ -79,93 +75,110 @@ func TestMultipleDevicesIgnoresHosts(t *testing.T) {
 	check(t, "MultipleDevices(1)", []vector{{"min=2 h1[d1=X d2=_]", "all_good"}})
 }
 
-// drawFacts makes a cluster of up to 5 hosts and 15 devices.
-func drawFacts(t *rapid.T) policy.Facts {
-	f := policy.Facts{Min: rapid.IntRange(1, 5).Draw(t, "min")}
-	states := []mogile.DevState{
-		mogile.DevAlive, mogile.DevAlive, mogile.DevReadonly, mogile.DevDrain, mogile.DevDown, mogile.DevDead,
-	}
-	for id := range rapid.IntRange(1, 15).Draw(t, "devices") {
-		d := policy.Device{
-			ID:     mogile.DevID(id + 1),
-			Host:   mogile.HostID(rapid.IntRange(1, 5).Draw(t, "host")),
-			State:  rapid.SampledFrom(states).Draw(t, "state"),
-			Failed: rapid.IntRange(0, 9).Draw(t, "failed") == 0,
-		}
-		d.TakesNewFiles = d.State.TakesNewFiles() && rapid.IntRange(0, 9).Draw(t, "full") > 0
-		f.Candidates = append(f.Candidates, d)
-		if rapid.IntRange(0, 2).Draw(t, "copy") == 0 {
-			f.Copies = append(f.Copies, d)
-		}
-	}
-	return f
-}
-
-func drawPolicy(t *rapid.T) policy.Policy {
-	p, err := policy.Parse(rapid.SampledFrom([]string{"", "MultipleDevices()"}).Draw(t, "policy"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-func find(devs []policy.Device, id mogile.DevID) (policy.Device, bool) {
-	i := slices.IndexFunc(devs, func(d policy.Device) bool { return d.ID == id })
-	if i < 0 {
-		return policy.Device{}, false
-	}
-	return devs[i], true
-}
-
-func TestSuggestionsAreFreeDevicesThatTakeFiles(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		f := drawFacts(t)
-		a := drawPolicy(t).Decide(f)
-		suggested := slices.Concat(a.Ideal, a.Desperate)
-		if (a.Verdict == policy.Suggest) != (len(suggested) > 0) {
-			t.Fatalf("facts %+v: got verdict %v with lists %v and %v", f, a.Verdict, a.Ideal, a.Desperate)
-		}
-		seen := map[mogile.DevID]bool{}
-		for _, id := range suggested {
-			d, known := find(f.Candidates, id)
-			if _, used := find(f.Copies, id); used || !known || !d.TakesNewFiles || d.Failed || seen[id] {
-				t.Fatalf("facts %+v: got device %d suggested; want only free ones that take files, once each", f, id)
-			}
-			seen[id] = true
-		}
+// The remark of docs/spec/jobs.md §6 on two hosts, and its other rules.
+func TestHostsPerNetworkCountsHostsOrDevicesOfItsZones(t *testing.T) {
+	check(t, "HostsPerNetwork(near=2, far=1)", []vector{
+		{"min=9 h1@near[d1=X] h2@near[d2=X] h3@far[d3=X]", "all_good"}, // mindevcount is not asked
+		{"h1@near[d1=_] h2@near[d2=_] h3@far[d3=_]", "ideal(1,2,3)"},
+		{"h1@near[d1=X d2=_] h2@near[d3=_] h3@far[d4=X d5=_]", "ideal(3) desperate(2)"},
+		{"h1@near[d1=X d2=_] h2@near[d3=_,full] h3@far[d4=X]", "desperate(2)"},
+		{"h1@near[d1=X d2=X d3=_] h2@near[d4=_,full] h3@far[d5=X]", "temp_fail"}, // a third one on h1 gains nothing
+		{"h1@near[d1=X d2=X d3=_] h2@near[d4=_] h3@far[d5=X]", "ideal(4)"},
+		{"h1@near[d1=X d2=X] h2@near[d3=X] h3@far[d4=X]", "too_good"},
+		{"h1@near[d1=X] h2@near[d2=X] h3@far[d3=X d4=X]", "too_good"},
+		{"h1@near[d1=X] h2@near[d2=X] h3@far[d3=X] h4@other[d4=X] h5[d5=X]", "all_good"}, // elsewhere is ignored
+		{"h1@near[d1=X] h2@near[d2=X] h3@far[d3=_,full] h4@other[d4=_]", "temp_fail"},
+		{"h1@near[d1=X d2=_]          h3@far[d3=X]", "desperate(2)"}, // one host: devices count
+		{"h1@near[d1=X d2=X]          h3@far[d3=X]", "all_good"},
+		{"h1@near[d1=X d2=X d3=X]     h3@far[d4=X]", "too_good"},
+		{"h1@near[d1=X d2=X] h2@near[d3=_,dead] h3@far[d4=X]", "all_good"},
+		{"h1@near[d1=X d2=X] h2@near[d3=_,down] h3@far[d4=X]", "temp_fail"}, // will be back
+		{"h1@near[d1=X] h2@near[d2=X,dead d3=_] h3@far[d4=X]", "ideal(3)"},
+		{"h1@near[d1=X] h2@near[d2=X,drain d3=_] h3@far[d4=X]", "all_good"},
+		{"h1@near[d1=X d2=X] h2@near[d3=_] h3@far[d4=_]", "ideal(3,4)"}, // lacking before too many
+		{"h1[d1=X] h2[d2=X]", "temp_fail"},                              // no zone is known
+	})
+	check(t, "HostsPerNetwork(near=3)", []vector{
+		{"h1@near[d1=_ d2=X] h2@near[d3=X d4=_]", "desperate(1,4)"},
+	})
+	check(t, "HostsPerNetwork(near=1)", []vector{
+		{"h1@near[d1=X d2=X]", "too_good"},
+	})
+	check(t, "HostsPerNetwork(near=0, far=1)", []vector{
+		{"h1@near[d1=X] h2@far[d2=_]", "ideal(2)"},
+		{"h1@near[d1=X] h2@far[d2=X]", "too_good"},
+		{"h1@near[d1=_] h2@far[d2=X]", "all_good"},
 	})
 }
 
-func TestFollowingSuggestionsEndsWithEnoughCopies(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		f, p := drawFacts(t), drawPolicy(t)
-		a := p.Decide(f)
-		for a.Verdict == policy.Suggest {
-			next := slices.Concat(a.Ideal, a.Desperate)[0]
-			d, _ := find(f.Candidates, next)
-			f.Copies = append(f.Copies, d)
-			if len(f.Copies) > len(f.Candidates) {
-				t.Fatalf("facts %+v: got a suggestion though every device has a copy", f)
-			}
-			// A copy for a better spread, beyond the minimum, may well be one too many
-			// then: the surplus goes from where two lie on one host.
-			a = p.Decide(f)
-			if a.Verdict == policy.TooGood && len(living(f.Copies)) <= f.Min {
-				t.Fatalf("facts %+v: got too_good with no more copies than wanted", f)
-			}
-		}
-		if a.Verdict == policy.AllGood && len(living(f.Copies)) < min(f.Min, len(living(f.Candidates))) {
-			t.Fatalf("facts %+v: got all_good with too few copies", f)
-		}
-		if a.Verdict == policy.TempFail && slices.ContainsFunc(f.Candidates, func(d policy.Device) bool {
-			_, used := find(f.Copies, d.ID)
-			return d.TakesNewFiles && !d.Failed && !used
-		}) && len(living(f.Copies)) < f.Min {
-			t.Fatalf("facts %+v: got temp_fail though a device is free and copies are missing", f)
-		}
+func TestMultipleNetworksReachesForAnotherNetwork(t *testing.T) {
+	check(t, "MultipleNetworks()", []vector{
+		{"min=1 h1@a[d1=X] h2@b[d2=_]", "all_good"},
+		{"min=1 h1@a[d1=X d2=X] h2@b[d3=X]", "all_good"}, // so it is with the peer
+		{"min=1 h1@a[d1=_] h2@b[d2=_]", "ideal(1,2)"},
+		{"min=2 h1@a[d1=X] h2@b[d2=X]", "all_good"},
+		{"min=2 h1@a[d1=X] h2@a[d2=_] h3@b[d3=_]", "ideal(3) desperate(2)"},
+		{"min=2 h1@a[d1=X d2=_] h2@a[d3=_] h3@b[d4=_,full]", "desperate(3)"}, // before d2, which is on a used host
+		{"min=2 h1@a[d1=X d2=_] h2@a[d3=_,full] h3@b[d4=_,full]", "desperate(2)"},
+		{"min=2 h1@a[d1=X] h2@a[d2=X] h3@b[d3=_]", "ideal(3)"}, // one copy more, to be on two networks
+		{"min=2 h1@a[d1=X] h2@a[d2=X d3=_] h4@a[d4=_] h3@b[d5=_,full]", "temp_fail"},
+		{"min=2 h1@a[d1=X] h2@a[d2=X] h3@b[d3=X d4=_]", "too_good"},
+		{"min=2 h1@a[d1=X d2=X] h2@b[d3=X d4=_]", "too_good"},
+		{"min=2 h1@a[d1=X] h2@a[d2=X] h3@b[d3=X]", "all_good"}, // every device has one
+		{"min=2 h1@a[d1=X d2=X] h2@a[d3=_]", "desperate(3)"},   // one network: another host of it
+		{"min=2 h1@a[d1=X d2=X d4=_] h2@a[d3=_,full]", "temp_fail"},
+		{"min=2 h1@a[d1=X] h2@a[d2=X]", "all_good"},
+		{"min=2 h1@a[d1=X] h2@a[d2=X] h3@b[d3=_,down]", "all_good"}, // b has no device that is wanted
+		{"min=2 h1@a[d1=X] h2@a[d2=X] h3@b=down[d3=_]", "temp_fail"},
+		{"min=2 h1@a[d1=X d2=_]", "ideal(2)"}, // every host is used
+		{"min=2 h1@a[d1=X d2=X d3=_]", "all_good"},
+		{"min=2 h1@a[d1=X d2=X d3=X d4=_]", "all_good"},
+		{"min=3 h1@a[d1=X d2=X]", "all_good"}, // there are no more devices
+		{"min=3 h1@a[d1=X] h2@b[d2=X] h3@a[d3=_] h4@b[d4=_]", "desperate(3,4)"},
+		{"min=3 h1@a[d1=X] h2@b[d2=X] h3@a[d3=_] h4@c[d4=_]", "ideal(4) desperate(3)"},
+		{"min=3 h1@a[d1=X d2=X] h2@b[d3=X d4=_]", "all_good"},
+		{"min=2 h1@10.1[d1=X] h2@10.1[d2=_] h3@10.2[d3=_]", "ideal(3) desperate(2)"},
+		{"min=2 h1@a[d1=X,drain] h2@b[d2=_] h3@a[d3=_]", "ideal(2) desperate(3)"},
+		{"min=2 h1@a[d1=X] h2@b[d2=X,dead] h3@b[d3=_]", "ideal(3)"},
+		{"min=2 h1@a[d1=X] h2@b[d2=_,failed] h3@a[d3=_]", "desperate(3)"},
+		{"min=2 h1@a[d1=X,full]", "temp_fail"},
+	})
+	check(t, "MultipleNetworks(3)", []vector{
+		{"min=1 h1@a[d1=X] h2@b[d2=X] h3@c[d3=_]", "ideal(3)"},
 	})
 }
 
-func living(devs []policy.Device) []policy.Device {
-	return slices.DeleteFunc(slices.Clone(devs), func(d policy.Device) bool { return d.State.Lost() })
+func TestAUnionIsContentWhenAllOfItsPartsAre(t *testing.T) {
+	check(t, "Union(MultipleHosts(2), HostsPerNetwork(far=1))", []vector{
+		{"h1@near[d1=X] h2@near[d2=_] h3@far[d3=_]", "ideal(3) desperate(2)"}, // serves both
+		{"h1@near[d1=X] h2@near[d2=_] h3@far[d3=_,full]", "ideal(2)"},         // serves one of them
+		{"h1@near[d1=X] h2@near[d2=X] h3@far[d3=_]", "ideal(3)"},
+		{"h1@near[d1=X] h2@near[d2=X] h3@far[d3=_,full]", "temp_fail"},
+		{"h1@near[d1=X] h2@near[d2=X] h3@far[d3=X]", "too_good"}, // 1 or 2 may go
+		{"h1@near[d1=X] h2@near[d2=_] h3@far[d3=X]", "all_good"},
+		{"h1@near[d1=X d2=X d3=X] h2@near[d4=_] h3@far[d5=_]", "ideal(5) desperate(4)"}, // first the copy that is lacking
+		{"h1@near[d1=_] h2@near[d2=_] h3@far[d3=X d4=X]", "ideal(1,2)"},
+	})
+	check(t, "Union(HostsPerNetwork(near=1), HostsPerNetwork(far=1))", []vector{
+		{"h1@near[d1=_] h2@far[d2=_]", "ideal(1,2)"},
+		{"h1@near[d1=X] h2@far[d2=_]", "ideal(2)"},
+		{"h1@near[d1=X] h2@far[d2=X]", "all_good"},
+		{"h1@near[d1=X d3=X] h2@far[d2=X]", "too_good"},
+	})
+	check(t, "Union(MultipleDevices(4), MultipleHosts(2))", []vector{
+		{"h1[d1=X d2=X] h2[d3=X d4=X]", "all_good"}, // too many for one part, needed by the other
+		{"h1[d1=X d2=X] h2[d3=X d4=_]", "ideal(4)"},
+		{"h1[d1=X d2=X d5=X] h2[d3=X d4=X]", "too_good"},
+		{"h1[d1=X d2=X d5=X d6=X] h2[d3=_]", "ideal(3)"},
+	})
+	check(t, "Union(MultipleHosts(3), MultipleNetworks(2))", []vector{
+		{"h1@a[d1=X] h2@a[d2=_] h3@b[d3=_]", "ideal(3) desperate(2)"},
+		{"h1@a[d1=X] h2@a[d2=X] h3@b[d3=_] h4@a[d4=_]", "ideal(3) desperate(4)"},
+	})
+	check(t, "Union(MultipleHosts())", []vector{ // as alone, but that it moves a copy by adding first
+		{"min=2 h1[d1=X d2=_] h2[d3=_]", "ideal(3) desperate(2)"},
+		{"min=2 h1[d1=X d2=X d4=X] h2[d3=_]", "ideal(3)"},
+		{"min=2 h1[d1=X] h2[d3=X]", "all_good"},
+		{"min=2 h1[d1=X d2=X] h2[d3=X]", "too_good"},
+	})
 }

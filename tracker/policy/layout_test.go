@@ -12,16 +12,17 @@ import (
 
 // layout reads a cluster with one file as a person writes it:
 //
-//	min=2 h1[d1=X d2=_] h2=down[d3=X,drain d4=_,failed]
+//	min=2 h1[d1=X d2=_] h2=down[d3=X,drain d4=_,failed] h3@near[d5=_] h4@10.1[d6=_]
 //
 // X is a copy, _ none. After it may stand a device state, "failed" for a device that
 // just failed as a destination, or "full" for one that takes no more. No device of a
-// host that is down takes new files.
+// host that is down takes new files. After @ stands the zone of a host; with digits it
+// is only a network without a name. Hosts without either share a network.
 func layout(t *testing.T, text string) policy.Facts {
 	t.Helper()
 	var f policy.Facts
 	var host mogile.HostID
-	down := false
+	down, network := false, ""
 	for _, word := range strings.Fields(strings.NewReplacer("[", " [ ", "]", " ] ").Replace(text)) {
 		name, value, _ := strings.Cut(word, "=")
 		switch {
@@ -29,10 +30,14 @@ func layout(t *testing.T, text string) policy.Facts {
 		case name == "min":
 			f.Min = number(t, value)
 		case strings.HasPrefix(name, "h"):
+			name, network, _ = strings.Cut(name, "@")
 			host, down = mogile.HostID(number(t, name[1:])), value == "down"
 		case strings.HasPrefix(name, "d"):
 			d, holds := device(t, name, value)
-			d.Host, d.TakesNewFiles = host, d.TakesNewFiles && !down
+			d.Host, d.Network, d.TakesNewFiles = host, network, d.TakesNewFiles && !down
+			if strings.Trim(network, "0123456789.") != "" {
+				d.Zone = network
+			}
 			f.Candidates = append(f.Candidates, d)
 			if holds {
 				f.Copies = append(f.Copies, d)
@@ -92,9 +97,12 @@ func say(a policy.Answer) string {
 		devs []mogile.DevID
 	}{{"ideal", a.Ideal}, {"desperate", a.Desperate}} {
 		if len(list.devs) > 0 {
-			ids := strings.ReplaceAll(strings.Trim(fmt.Sprint(list.devs), "[]"), " ", ",")
-			parts = append(parts, list.name+"("+ids+")")
+			parts = append(parts, list.name+ids(list.devs))
 		}
 	}
 	return strings.Join(parts, " ")
+}
+
+func ids(devs []mogile.DevID) string {
+	return "(" + strings.ReplaceAll(strings.Trim(fmt.Sprint(devs), "[]"), " ", ",") + ")"
 }
