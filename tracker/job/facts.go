@@ -19,7 +19,7 @@ func facts(snap *topology.Snapshot, class mogile.Class, on []mogile.DevID, maske
 	f := policy.Facts{Min: class.MinDevCount, Candidates: make([]policy.Device, 0, len(devs))}
 	for _, d := range devs {
 		fact := policy.Device{
-			ID: d.ID, Host: d.Host, State: d.State,
+			ID: d.ID, Host: d.Host, State: d.State, Zone: d.Network.Zone, Network: d.Network.Name,
 			TakesNewFiles: d.TakesNewFiles() && d.FreeShare() > 0,
 			Failed:        failed[d.ID] || masked[d.ID],
 		}

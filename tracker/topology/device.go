@@ -10,6 +10,8 @@ type Device struct {
 	mogile.Device
 	// On is the host that Device.Host numbers; zero when that has no row.
 	On mogile.Host
+	// Network is where its host is, by the address that other hosts use.
+	Network Network
 	// HostReachable is what monitoring last saw of the host.
 	HostReachable bool
 	Seen          DeviceSeen

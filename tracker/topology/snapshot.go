@@ -26,17 +26,20 @@ type Snapshot struct {
 	hosts      []mogile.Host
 	hostByID   map[mogile.HostID]int
 	hostByName map[mogile.HostName]int
+	networks   []Network // of the hosts
 
 	devices  []Device
 	deviceAt map[mogile.DevID]int
 
 	settings map[string]string
+	zones    networkZones
 }
 
 func newSnapshot(rows store.Rows, seen Observations, config Config) *Snapshot {
 	s := &Snapshot{settings: rows.Settings}
 	s.addDomains(rows, config)
 	s.addHosts(rows.Hosts)
+	s.addNetworks(rows)
 	s.addDevices(rows.Devices, seen, config)
 	return s
 }
@@ -80,10 +83,14 @@ func (s *Snapshot) addDevices(rows []mogile.Device, seen Observations, config Co
 			row.MBTotal, row.MBUsed, row.AsOf = u.MBTotal, u.MBUsed, u.AsOf
 		}
 		host, _ := s.Host(row.Host) // a device without host row gets the zero host, which permits nothing
-		up := seen.Hosts[row.Host]
-		s.devices = append(s.devices, Device{
-			Device: row, On: host, HostReachable: up, Seen: seen.Devices[row.ID], SavedAsOf: saved, minFreeMB: config.MinFreeMB,
-		})
+		d := Device{
+			Device: row, On: host, HostReachable: seen.Hosts[row.Host], Seen: seen.Devices[row.ID],
+			SavedAsOf: saved, minFreeMB: config.MinFreeMB,
+		}
+		if at, ok := s.hostByID[row.Host]; ok {
+			d.Network = s.networks[at]
+		}
+		s.devices = append(s.devices, d)
 		s.deviceAt[row.ID] = i
 	}
 }

@@ -30,15 +30,18 @@ func (z Zone) address(h mogile.Host) string {
 }
 
 // ValidNetmask reports whether s is a netmask in a notation that a host's AltMask
-// may have.
+// and a network zone may have.
 func ValidNetmask(s string) bool {
 	_, ok := parseNetmask(s)
 	return ok
 }
 
 // parseNetmask reads the notations that operators have in host.altmask:
-// 10.0.0.0/8, 10.0.0.0:255.0.0.0 and short forms such as 10.0.0.
+// 10.0.0.0/8, 10.0.0.0:255.0.0.0, short forms such as 10.0.0, and fd00::/8.
 func parseNetmask(s string) (netip.Prefix, bool) {
+	if p, err := netip.ParsePrefix(s); err == nil && p.Addr().Is6() {
+		return p.Masked(), true
+	}
 	addr, bits, found := strings.Cut(s, "/")
 	if base, mask, ok := strings.Cut(s, ":"); ok && !found {
 		ip := net.ParseIP(mask).To4()
