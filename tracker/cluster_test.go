@@ -285,7 +285,7 @@ func newClusterOn(t testing.TB, st *sqlstore.Store, l limits) *cluster {
 	commands := command.New(command.Config{
 		Store: st, Topology: c.live, Nodes: c.node, Jobs: c.jobs,
 		Changed:     func(d mogile.DomainName, k mogile.Key) { c.jobs.say(fmt.Sprintf("changed(%s,%s)", d, k)) },
-		ValidPolicy: validPolicy,
+		ValidPolicy: validPolicy(c.live),
 		Hostname:    "here",
 		Rand:        func() float64 { return 0 },
 		Logger:      log,

@@ -80,6 +80,7 @@ func (t *Tracker) Declare(ctx context.Context, d Declaration) error {
 	if err := t.jobs.Refresh(ctx); err != nil {
 		return fmt.Errorf("declare: %w", err)
 	}
+	t.warnOfZones(d)
 	t.declared.Store(&d)
 	return nil
 }

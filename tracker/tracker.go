@@ -15,7 +15,6 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/command"
 	"github.com/mogilefs/caddy-mogilefs/tracker/job"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
-	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
@@ -106,6 +105,7 @@ type Tracker struct {
 	commands *command.Commands
 	lines    *lineServer
 	declared atomic.Pointer[Declaration] // the last that was applied; nil: none
+	log      *zap.Logger
 
 	closing  sync.Once
 	closeErr error // set by closing
@@ -134,7 +134,7 @@ func New(config Config) (*Tracker, error) {
 	}
 	watchers := newWatchers()
 	config.Logger = watchers.tap(config.Logger)
-	t := &Tracker{store: config.Store, topology: live}
+	t := &Tracker{store: config.Store, topology: live, log: config.Logger}
 	t.nodes = node.New(node.Config{
 		ConnTimeout: config.ConnTimeout, NodeTimeout: config.NodeTimeout, Management: config.MgmtPort,
 		SkipMKCOL: func() bool { return isOn(live.Snapshot().Setting("skip_mkcol")) },
@@ -145,7 +145,7 @@ func New(config Config) (*Tracker, error) {
 	})
 	t.commands = command.New(command.Config{
 		Store: config.Store, Topology: live, Nodes: t.nodes, Jobs: t.jobs,
-		Changed: config.Changed, ValidPolicy: validPolicy, Logger: config.Logger,
+		Changed: config.Changed, ValidPolicy: validPolicy(live), Logger: config.Logger,
 		Hostname: config.Hostname, NodeTimeout: config.NodeTimeout,
 	})
 	t.lines = newLineServer(lineConfig{
@@ -168,11 +168,6 @@ func workers(named map[string]int) map[job.Name]int {
 
 // isOn reads a boolean setting, which is stored as 0 or 1.
 func isOn(setting string) bool { return setting != "" && setting != "0" }
-
-func validPolicy(s string) error {
-	_, err := policy.Parse(s)
-	return err
-}
 
 // Serve answers clients of the listener until it or the tracker is closed, which is not
 // an error. It may be called for any number of listeners.

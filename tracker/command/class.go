@@ -22,7 +22,7 @@ type classArgs struct {
 	setHash     bool
 }
 
-func (c *Commands) classArgs(in *call) (classArgs, error) {
+func (c *Commands) classArgs(ctx context.Context, in *call) (classArgs, error) {
 	a := classArgs{domain: in.domain(), class: mogile.ClassName(in.Arg("class")), setHash: in.truthy("hashtype")}
 	n := in.num("mindevcount")
 	switch {
@@ -38,7 +38,7 @@ func (c *Commands) classArgs(in *call) (classArgs, error) {
 	a.minDevCount = int(n)
 	if in.truthy("replpolicy") {
 		a.policy = in.Arg("replpolicy")
-		if err := c.validPolicy(a.policy); err != nil {
+		if err := c.validPolicy(ctx, a.policy); err != nil {
 			return a, &protocol.Error{Code: protocol.InvalidPolicy, Text: err.Error()}
 		}
 	}
@@ -72,7 +72,7 @@ func (c *Commands) createClass(ctx context.Context, in *call) error {
 	if in.truthy("update") {
 		return c.updateClass(ctx, in)
 	}
-	a, err := c.classArgs(in)
+	a, err := c.classArgs(ctx, in)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *Commands) createClass(ctx context.Context, in *call) error {
 }
 
 func (c *Commands) updateClass(ctx context.Context, in *call) error {
-	a, err := c.classArgs(in)
+	a, err := c.classArgs(ctx, in)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ type Config struct {
 	Changed func(domain mogile.DomainName, key mogile.Key)
 	// ValidPolicy says what is wrong with a replication policy. nil: every policy
 	// is, but none at all.
-	ValidPolicy func(policy string) error
+	ValidPolicy func(ctx context.Context, policy string) error
 	// Hostname is what the settings fsck_host and rebal_host call this tracker; empty
 	// means what the system calls the machine.
 	Hostname string
@@ -83,7 +83,7 @@ type Commands struct {
 	jobs        Jobs
 	upkeep      *upkeep.Upkeep
 	changed     func(domain mogile.DomainName, key mogile.Key)
-	validPolicy func(policy string) error
+	validPolicy func(ctx context.Context, policy string) error
 	nodeTimeout time.Duration
 	rand        func() float64
 	log         *zap.Logger
@@ -112,7 +112,7 @@ func New(config Config) *Commands {
 		c.changed = func(mogile.DomainName, mogile.Key) {}
 	}
 	if c.validPolicy == nil {
-		c.validPolicy = func(policy string) error { return fmt.Errorf("unknown policy %s", policy) }
+		c.validPolicy = func(_ context.Context, policy string) error { return fmt.Errorf("unknown policy %s", policy) }
 	}
 	if c.rand == nil {
 		c.rand = rand.Float64

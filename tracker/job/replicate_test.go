@@ -80,7 +80,7 @@ func TestReplicateBacksOff(t *testing.T) {
 		"its destinations refuse":   func(r *rig, fid mogile.FID) { r.hosts[2].behaves(refuses("PUT", 507)) },
 		"its destination stalls":    func(r *rig, fid mogile.FID) { r.hosts[2].behaves(stalls("PUT")) },
 		"its source stalls":         func(r *rig, fid mogile.FID) { r.hosts[1].behaves(stalls("GET")) },
-		"its policy is not known":   func(r *rig, fid mogile.FID) { r.setPolicy("HostsPerNetwork(near=2)") },
+		"its policy is not known":   func(r *rig, fid mogile.FID) { r.setPolicy("OnHosts(1, 2)") },
 		"its destination goes down": func(r *rig, fid mogile.FID) { r.setHostState("host2", mogile.HostDown) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,7 +35,7 @@ func Parse(text string) (Policy, error) {
 	s := &scanner{rest: text}
 	p, err := s.policy()
 	if err == nil && s.peek() != "" {
-		err = fmt.Errorf("after %s comes %q: want nothing there; Union(…, …) joins policies", p, s.rest)
+		err = fmt.Errorf("after %s comes %q: want nothing there; Union(A(), B()) joins policies", p, s.rest)
 	}
 	if err != nil {
 		return Policy{}, fmt.Errorf("replication policy %q: %w", text, err)

@@ -68,7 +68,7 @@ func TestParseSaysWhatIsWrongAndWhatIsKnown(t *testing.T) {
 		"Union(MultipleHosts(2), Other(1))":             "part 2 of Union: there is no Other",
 		"Union(MultipleHosts(2), Union(MultipleHosts))": "part 2 of Union: part 1 of Union: want Name()",
 		"Union(MultipleHosts(2)":                        "after MultipleHosts(2) comes nothing: want a )",
-		"MultipleHosts(2), MultipleDevices(3)":          "Union(…, …) joins policies",
+		"MultipleHosts(2), MultipleDevices(3)":          "Union(A(), B()) joins policies",
 		"MultipleHosts(2)é":                             `comes "é"`,
 		strings.Repeat("Union(", 50):                    "at most 255 fit",
 		"My::MultipleHosts(2)":                          "there is no My::MultipleHosts",

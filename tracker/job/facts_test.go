@@ -1,0 +1,42 @@
+package job_test
+
+import (
+	"testing"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+// set stores settings as they are and has the topology read anew.
+func (r *rig) set(settings map[string]string) {
+	r.t.Helper()
+	ctx := r.t.Context()
+	r.check(r.store.ChangeSettings(ctx, func(map[string]string) (store.SettingChanges, error) {
+		return store.SettingChanges{Set: settings}, nil
+	}))
+	r.check(r.live.Reload(ctx))
+}
+
+func TestReplicatePutsCopiesIntoTheZonesOfThePolicy(t *testing.T) {
+	for policy, want := range map[string][]mogile.DevID{
+		"HostsPerNetwork(near=2, far=2)":                   {1, 2, 3, 4},
+		"HostsPerNetwork(near=1, far=2)":                   {1, 3, 4},
+		"HostsPerNetwork(near=2)":                          {1, 2},
+		"Union(MultipleHosts(2), HostsPerNetwork(far=2))":  {1, 3, 4},
+		"Union(HostsPerNetwork(near=2), MultipleHosts(2))": {1, 2},
+	} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, mogile.Class{MinDevCount: 1, Policy: policy},
+				[]mogile.DevID{1}, []mogile.DevID{2}, []mogile.DevID{3}, []mogile.DevID{4})
+			r.set(map[string]string{
+				"network_zones": "near,far", "zone_near": "127.0.0.0/24", "zone_far": "127.0.0.3/32, 127.0.0.4/32",
+			})
+			fid := r.upload("a", 1, mogile.Checksum{})
+			r.start()
+			r.jobs.Wake(store.ReplicateQueue)
+			r.await()
+			r.wantCopies(fid, want...)
+		})
+	}
+}
