@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,8 @@ func TestSettingsAreThoseOfMogilefsdConf(t *testing.T) {
 		{"node_timeout", "0.5", tracker.Config{NodeTimeout: 500 * time.Millisecond}},
 		{"conn_timeout", "300ms", tracker.Config{ConnTimeout: 300 * time.Millisecond}},
 		{"mogstored_stream_port", "7502", tracker.Config{MgmtPort: 7502}},
+		{"local_network", "10.1.0.0/16", tracker.Config{LocalNetwork: netip.MustParsePrefix("10.1.0.0/16")}},
+		{"local_network", "10.1.2.3", tracker.Config{LocalNetwork: netip.MustParsePrefix("10.1.2.3/32")}},
 	} {
 		tr := &Tracker{Settings: map[string]string{test.name: test.value}}
 		if err := tr.loadSettings(); err != nil {
@@ -92,7 +95,8 @@ func TestSettingsAreThoseOfMogilefsdConf(t *testing.T) {
 		}
 		got := tr.config
 		if got.MinFreeMB != test.want.MinFreeMB || got.DefaultMinDevCount != test.want.DefaultMinDevCount ||
-			got.NodeTimeout != test.want.NodeTimeout || got.ConnTimeout != test.want.ConnTimeout || got.MgmtPort != test.want.MgmtPort {
+			got.NodeTimeout != test.want.NodeTimeout || got.ConnTimeout != test.want.ConnTimeout || got.MgmtPort != test.want.MgmtPort ||
+			got.LocalNetwork != test.want.LocalNetwork {
 			t.Errorf("%s %s: got %+v; want %+v", test.name, test.value, got, test.want)
 		}
 	}
@@ -102,7 +106,7 @@ func TestSettingsThatCantBeAreRefused(t *testing.T) {
 	for _, test := range [][2]string{
 		{"min_free_space", "-1"}, {"min_free_space", "much"}, {"default_mindevcount", "0"}, {"default_mindevcount", "x"},
 		{"node_timeout", "0"}, {"node_timeout", "-1"}, {"node_timeout", "NaN"}, {"node_timeout", "1e300"}, {"conn_timeout", "soon"},
-		{"mogstored_stream_port", "0"}, {"mogstored_stream_port", "65536"}, {"listen", "127.0.0.1:7001"},
+		{"mogstored_stream_port", "0"}, {"mogstored_stream_port", "65536"}, {"local_network", "near"}, {"local_network", "10.1"}, {"listen", "127.0.0.1:7001"},
 	} {
 		tr := &Tracker{Settings: map[string]string{test[0]: test[1]}}
 		if err := tr.loadSettings(); err == nil || !strings.Contains(err.Error(), "setting "+test[0]) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,6 +36,10 @@ var trackerSettings = map[string]func(*tracker.Config, string) error{
 	},
 	"conn_timeout": func(c *tracker.Config, v string) (err error) {
 		c.ConnTimeout, err = parseSeconds(v)
+		return err
+	},
+	"local_network": func(c *tracker.Config, v string) (err error) {
+		c.LocalNetwork, err = parseNetwork(v)
 		return err
 	},
 	"mogstored_stream_port": func(c *tracker.Config, v string) error {
@@ -83,6 +88,18 @@ func parseMegabytes(s string) (int64, error) {
 		return -1, nil
 	}
 	return n, nil
+}
+
+// parseNetwork reads a network, or an address as the network that has no other.
+func parseNetwork(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return addr.Prefix(addr.BitLen())
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, errors.New("want an address or a network, such as 10.1.0.0/16")
+	}
+	return p, nil
 }
 
 // maxSeconds is far longer than anybody waits, and far from overflowing a duration.

@@ -54,6 +54,9 @@ type Tracker struct {
 	//     Default: 2.
 	//   - `node_timeout`, `conn_timeout`: how long to wait for an answer and
 	//     for a connection of a storage node; a number is seconds. Default: 2.
+	//   - `local_network`: an address or a network of the network zone that this
+	//     tracker is in. Clients are told the devices of their own zone first then,
+	//     as with the plugin ZoneLocal. Default: zones make no difference.
 	//   - `mogstored_stream_port`: the side channel's port on every node.
 	//     Default: 7501.
 	Settings map[string]string `json:"settings,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,10 @@ type Config struct {
 	// MinFreeMB is how many MiB must be free on a device that takes new files; 0
 	// means 100, less than 0 that none need be.
 	MinFreeMB int64
+	// LocalNetwork is a network in the zone that this tracker is in. Clients are told the
+	// devices of their own zone first then. Optional; the zero Prefix means that zones
+	// make no difference.
+	LocalNetwork netip.Prefix
 	// ConnTimeout bounds connecting to storage nodes, NodeTimeout each wait for their
 	// answers, and all waiting of a get_paths; 0 means 2 s.
 	ConnTimeout, NodeTimeout time.Duration
@@ -121,7 +126,7 @@ func New(config Config) (*Tracker, error) {
 		return nil, errors.New("tracker: store or logger is missing")
 	}
 	live := topology.New(config.Store, topology.Config{
-		DefaultMinDevCount: config.DefaultMinDevCount, MinFreeMB: config.minFreeMB(),
+		DefaultMinDevCount: config.DefaultMinDevCount, MinFreeMB: config.minFreeMB(), Local: config.LocalNetwork.Addr(),
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()

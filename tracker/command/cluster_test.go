@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -108,7 +109,7 @@ func newCluster(t *testing.T, wrap func(command.Store) command.Store) *cluster {
 	st, err := sqlstore.OpenSQLite(ctx, ":memory:", zap.NewNop())
 	must(t, err)
 	t.Cleanup(func() { must(t, st.Close()) })
-	live := topology.New(st, topology.Config{})
+	live := topology.New(st, topology.Config{Local: netip.MustParseAddr("10.0.0.1")})
 	core, logs := observer.New(zapcore.WarnLevel)
 	c := &cluster{t: t, store: st, fakes: &fakes{live: live, sizes: map[string]int64{}}, logs: logs}
 

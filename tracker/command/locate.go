@@ -24,7 +24,7 @@ func (c *Commands) Locate(ctx context.Context, domain mogile.DomainName, key mog
 	w := walk{fid: f.FID, zone: zone, most: math.MaxInt}
 	return mogile.Location{
 		FID: f.FID, Length: f.Length, Checksum: f.sum,
-		Copies: w.copies(topology.ForReading(f.known(snap), c.rand)),
+		Copies: w.copies(c.forReading(snap, f, zone)),
 	}, nil
 }
 
@@ -49,6 +49,12 @@ func (c *Commands) find(ctx context.Context, snap *topology.Snapshot, domain mog
 		return found{}, onFile.fail("locate", err)
 	}
 	return f, nil
+}
+
+// forReading is the devices that hold the file, the best for the client first.
+func (c *Commands) forReading(snap *topology.Snapshot, f found, zone topology.Zone) []topology.Device {
+	near, far := snap.Near(zone.Peer, topology.ForReading(f.known(snap), c.rand))
+	return append(near, far...)
 }
 
 // known is the devices that hold the file, without those that have no row, nor

@@ -126,7 +126,9 @@ func (c *Commands) destinations(snap *topology.Snapshot, a OpenArgs) []topology.
 			fit = append(fit, d)
 		}
 	}
-	return spread(topology.ForWriting(fit, c.rand), min(max(a.Destinations, 1), maxDestinations))
+	near, far := snap.Near(a.Zone.Peer, fit)
+	fit = append(topology.ForWriting(near, c.rand), topology.ForWriting(far, c.rand)...)
+	return spread(fit, min(max(a.Destinations, 1), maxDestinations))
 }
 
 func hasRoom(d topology.Device, size int64) bool {

@@ -27,7 +27,7 @@ func (c *Commands) getPaths(ctx context.Context, in *call) error {
 			})
 		}
 	}
-	copies := w.copies(topology.ForReading(f.known(snap), c.rand))
+	copies := w.copies(c.forReading(snap, f, in.zone))
 	if ctx.Err() != nil {
 		return fmt.Errorf("verify paths: %w", context.Cause(ctx))
 	}

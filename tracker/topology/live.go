@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +19,10 @@ type Config struct {
 	// MinFreeMB is how many MiB must be free on a device that takes new files;
 	// 0 means none need be.
 	MinFreeMB int64
+	// Local is an address of the network that this tracker is in. Who asks gets the
+	// devices of his own network zone first then; the zero Addr means that zones make
+	// no difference.
+	Local netip.Addr
 }
 
 // Live holds the current snapshot. Its methods may be called by many goroutines.

@@ -97,3 +97,27 @@ func (s *Snapshot) Zones() []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// Near splits devices, in their order, into those in the zone of peer and the others.
+// Without a peer it is the tracker itself that asks. Who is in no zone has none near, nor
+// has anybody where the operator did not say that zones make a difference.
+func (s *Snapshot) Near(peer netip.Addr, devs []Device) (near, far []Device) {
+	if !s.local.IsValid() {
+		return nil, devs
+	}
+	if !peer.IsValid() {
+		peer = s.local
+	}
+	zone := s.zones.of(peer).Zone
+	if zone == "" {
+		return nil, devs
+	}
+	for _, d := range devs {
+		if d.Network.Zone == zone {
+			near = append(near, d)
+		} else {
+			far = append(far, d)
+		}
+	}
+	return near, far
+}

@@ -91,3 +91,42 @@ func TestDevicesAreInTheNetworkOfTheirHost(t *testing.T) {
 		}
 	}
 }
+
+func TestNearIsTheZoneOfWhoAsks(t *testing.T) {
+	rows, seen := cluster()
+	rows.Hosts = nil
+	for i, ip := range []string{"10.1.0.1", "10.2.0.1", "10.1.0.2", "10.9.0.1"} {
+		rows.Hosts = append(rows.Hosts, mogile.Host{ID: mogile.HostID(i + 1), Name: mogile.HostName(ip), IP: ip})
+	}
+	rows.Devices = nil
+	for id := range mogile.DevID(4) {
+		rows.Devices = append(rows.Devices, mogile.Device{ID: id + 1, Host: mogile.HostID(id + 1)})
+	}
+	rows.Settings = map[string]string{"network_zones": "near,far", "zone_near": "10.1.0.0/16", "zone_far": "10.2.0.0/16"}
+	for _, c := range []struct {
+		local, peer string
+		near, far   []mogile.DevID
+	}{
+		{"10.1.0.0", "10.1.7.7", []mogile.DevID{1, 3}, []mogile.DevID{2, 4}},
+		{"10.1.0.0", "10.2.7.7", []mogile.DevID{2}, []mogile.DevID{1, 3, 4}},
+		{"10.1.0.0", "", []mogile.DevID{1, 3}, []mogile.DevID{2, 4}}, // the tracker itself
+		{"10.1.0.0", "10.9.7.7", nil, []mogile.DevID{1, 2, 3, 4}},    // in no zone, as device 4
+		{"10.8.0.0", "", nil, []mogile.DevID{1, 2, 3, 4}},            // so is the tracker
+		{"10.8.0.0", "10.2.7.7", []mogile.DevID{2}, []mogile.DevID{1, 3, 4}},
+		{"", "10.1.7.7", nil, []mogile.DevID{1, 2, 3, 4}}, // nobody asked for it
+	} {
+		var config topology.Config
+		if c.local != "" {
+			config.Local = netip.MustParseAddr(c.local)
+		}
+		var peer netip.Addr
+		if c.peer != "" {
+			peer = netip.MustParseAddr(c.peer)
+		}
+		s := live(t, rows, seen, config).Snapshot()
+		near, far := s.Near(peer, s.Devices())
+		if !slices.Equal(ids(near), c.near) || !slices.Equal(ids(far), c.far) {
+			t.Errorf("tracker at %q, peer %q: got near %v, far %v; want %v, %v", c.local, c.peer, ids(near), ids(far), c.near, c.far)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -33,10 +34,11 @@ type Snapshot struct {
 
 	settings map[string]string
 	zones    networkZones
+	local    netip.Addr // see [Config]
 }
 
 func newSnapshot(rows store.Rows, seen Observations, config Config) *Snapshot {
-	s := &Snapshot{settings: rows.Settings}
+	s := &Snapshot{settings: rows.Settings, local: config.Local}
 	s.addDomains(rows, config)
 	s.addHosts(rows.Hosts)
 	s.addNetworks(rows)
