@@ -52,6 +52,7 @@ func TestMultipleHostsAtItsEdges(t *testing.T) {
 		{"min=3 h1[d1=X d2=X d3=_,dead]", "all_good"},      // 6: a dead device is none
 		{"min=3 h1[d1=X d2=X d3=_,down]", "temp_fail"},     // a down device is one, and may come back
 		{"min=2 h1[d1=X d2=X] h2=down[d3=_]", "temp_fail"}, // 9: enough copies already, a third on h1 is no gain
+		{"min=2 h1[d1=X d2=X d4=_] h2=down[d3=_]", "temp_fail"},
 		{"min=2 h1[d1=X d2=X] h2[d3=_,failed]", "temp_fail"},
 		{"min=2 h1[d1=X d2=_] h2[d3=_,readonly]", "ideal(2)"}, // only one host is usable: no better place
 		{"min=2 h1[d1=X] h2[d2=_,full d3=_,failed d4=_]", "ideal(4)"},

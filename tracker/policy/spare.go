@@ -48,7 +48,7 @@ func (p Policy) dispensable(f Facts) []Device {
 	return where(f.Copies, func(d Device) bool {
 		rest := f
 		rest.Copies = where(f.Copies, func(other Device) bool { return other.ID != d.ID })
-		return len(rest.Copies) > 0 && p.surplus(rest) < surplus && p.lacks(rest).Content()
+		return p.surplus(rest) < surplus && p.lacks(rest).Content()
 	})
 }
 
