@@ -3,6 +3,7 @@ package upkeep
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -32,12 +33,16 @@ func (u *Upkeep) rebalanceSetPolicy(ctx context.Context, in call) error {
 		case invalid != nil:
 			return store.SettingChanges{}, invalid
 		case text == "":
-			return store.SettingChanges{Unset: []string{rebalance.PolicyField, rebalance.StateField}}, nil
+			return store.SettingChanges{Unset: append(forgotten(), rebalance.PolicyField)}, nil
 		}
-		return store.SettingChanges{
-			Set: map[string]string{rebalance.PolicyField: text}, Unset: []string{rebalance.StateField},
-		}, nil
+		return store.SettingChanges{Set: map[string]string{rebalance.PolicyField: text}, Unset: forgotten()}, nil
 	})
+}
+
+// forgotten is the settings that a run leaves behind. What a device was before is not
+// among them: whoever puts it back forgets that.
+func forgotten() []string {
+	return []string{rebalance.StateField, rebalance.SinceField, rebalance.WaitsField}
 }
 
 // rebalanceDevices is what a policy chooses from.
@@ -104,6 +109,10 @@ func (u *Upkeep) rebalanceStart(ctx context.Context, in call) error {
 	if err != nil {
 		return fmt.Errorf("start rebalance: %w", err)
 	}
+	queued, err := u.store.WorkLength(ctx, store.RebalanceWork)
+	if err != nil {
+		return fmt.Errorf("start rebalance: %w", err)
+	}
 	var state string
 	err = u.change(ctx, func(now map[string]string) (store.SettingChanges, error) {
 		switch {
@@ -116,17 +125,24 @@ func (u *Upkeep) rebalanceStart(ctx context.Context, in call) error {
 		if state = now[rebalance.StateField]; state == "" {
 			state = p.Begin(p.Sources(devs), at).String()
 		}
+		so, _ := rebalance.ParseState(state) // one that nobody can read has done nothing
+		since := rebalance.Since{Time: at, Done: so.FIDs - queued}
 		return store.SettingChanges{
-			Set:   map[string]string{rebalance.HostField: self, rebalance.StateField: state},
-			Unset: []string{rebalance.SignalField},
+			Set: map[string]string{
+				rebalance.HostField: self, rebalance.StateField: state, rebalance.SinceField: since.String(),
+			},
+			Unset: []string{rebalance.SignalField, rebalance.WaitsField},
 		}, err
 	})
 	if err == nil {
+		u.jobs.Wake(store.RebalanceQueue)
 		in.out.Add("state", state)
 	}
 	return err
 }
 
+// rebalanceStatus answers with the state, as peers do, and with what can be seen of the run
+// besides.
 func (u *Upkeep) rebalanceStatus(ctx context.Context, in call) error {
 	settings, err := u.store.AllSettings(ctx)
 	if err != nil {
@@ -136,18 +152,42 @@ func (u *Upkeep) rebalanceStatus(ctx context.Context, in call) error {
 	if state == "" {
 		return protocol.Fail(protocol.NoRebalState)
 	}
+	at, err := u.store.Now(ctx)
+	if err != nil {
+		return fmt.Errorf("read the state of the rebalance: %w", err)
+	}
+	queued, err := u.store.WorkLength(ctx, store.RebalanceWork)
+	if err != nil {
+		return fmt.Errorf("read the state of the rebalance: %w", err)
+	}
+	run, _ := rebalance.Read(settings) // what can't be read shows as it is
+	p := run.Progress(settings[rebalance.SinceField], queued, at)
 	in.out.Add("state", state)
+	in.out.Add("running", flag(run.Host != ""))
+	in.out.Add("host", run.Host)
+	in.out.AddInt("queued", p.Queued)
+	in.out.AddInt("done", p.Done)
+	if p.Rate > 0 {
+		in.out.Add("rate", strconv.FormatFloat(p.Rate, 'f', 1, 64))
+	}
+	if run.Waits != "" {
+		in.out.Add("waits", run.Waits)
+	}
 	return nil
 }
 
 // rebalanceStop asks the tracker that queues files to stop, whichever it is.
 func (u *Upkeep) rebalanceStop(ctx context.Context, _ call) error {
-	return u.change(ctx, func(now map[string]string) (store.SettingChanges, error) {
+	err := u.change(ctx, func(now map[string]string) (store.SettingChanges, error) {
 		if now[rebalance.HostField] == "" {
 			return store.SettingChanges{}, protocol.Fail(protocol.RebalNotStarted)
 		}
 		return store.SettingChanges{Set: map[string]string{rebalance.SignalField: rebalance.StopSignal}}, nil
 	})
+	if err == nil {
+		u.jobs.Wake(store.RebalanceQueue)
+	}
+	return err
 }
 
 func (u *Upkeep) rebalanceReset(ctx context.Context, _ call) error {
@@ -155,6 +195,6 @@ func (u *Upkeep) rebalanceReset(ctx context.Context, _ call) error {
 		if now[rebalance.HostField] != "" {
 			return store.SettingChanges{}, protocol.Failf(protocol.RebalRunning, "rebalance is running")
 		}
-		return store.SettingChanges{Unset: []string{rebalance.StateField}}, nil
+		return store.SettingChanges{Unset: forgotten()}, nil
 	})
 }

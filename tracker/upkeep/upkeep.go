@@ -18,13 +18,14 @@ type Store interface {
 	store.Settings
 	store.FsckLog
 	store.Clock
+	WorkLength(ctx context.Context, k store.WorkKind) (int64, error)
 	MaxFID(ctx context.Context) (mogile.FID, error)
 	ReleaseAll(ctx context.Context, q store.QueueName) (int64, error)
 }
 
 // Jobs is the background work that these commands ask for.
 type Jobs interface {
-	// Wake says that a queue has got work.
+	// Wake says that a queue has got work, or that who fills it has.
 	Wake(q store.QueueName)
 	// Copy makes a copy of a fid on the device to, out of that on the device from, has
 	// it verified and records it. refusal says in words why nodes, devices or the fid

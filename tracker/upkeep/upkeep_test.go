@@ -181,6 +181,54 @@ func TestWhatWasReleasedIsWorkedOnAlsoWhenTheRestFails(t *testing.T) {
 	}
 }
 
+// Who queues files is in this process, as a rule, and need not be waited for.
+func TestARebalanceIsBegunAndStoppedAtOnce(t *testing.T) {
+	o := newOffice(t, "here")
+	o.answers("rebalance_set_policy policy=from_hosts%3D1", "")
+	o.fails("rebalance_stop", protocol.RebalNotStarted)
+	for i, line := range []string{"rebalance_start", "rebalance_stop"} {
+		if _, err := o.ask(line); err != nil || o.woken != i+1 {
+			t.Errorf("%s: got %v, woken %d times; want once more", line, err, o.woken)
+		}
+	}
+	o.fails("rebalance_start", protocol.RebalRunning)
+	if o.woken != 2 {
+		t.Errorf("woken %d times; want not for what was refused", o.woken)
+	}
+}
+
+func TestAStatusSaysHowFastARebalanceIsAndWhatItWaitsFor(t *testing.T) {
+	o := newOffice(t, "here")
+	o.answers("rebalance_set_policy policy=from_hosts%3D1", "")
+	if _, err := o.ask("rebalance_start"); err != nil {
+		t.Fatal(err)
+	}
+	for field, value := range map[string]string{
+		"rebal_state": "fids_queued=50", "rebal_since": "1 0", "rebal_waits": "better times",
+	} {
+		if err := o.store.SetSetting(t.Context(), field, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.store.EnqueueWork(t.Context(), store.WorkRow{FID: 1, Kind: store.RebalanceWork}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := o.ask("rebalance_status")
+	if err != nil || !strings.Contains(got, "&running=1&host=here&queued=1&done=49&rate=0.0&waits=better+times") {
+		t.Errorf("got %q, %v; want how far it is, and that it waits", got, err)
+	}
+	if err := o.store.UnsetSetting(t.Context(), "rebal_host"); err != nil {
+		t.Fatal(err)
+	}
+	o.answers("rebalance_reset", "")
+	o.fails("rebalance_status", protocol.NoRebalState)
+	for _, field := range []string{"rebal_since", "rebal_waits"} {
+		if value, err := o.store.Setting(t.Context(), field); err == nil {
+			t.Errorf("got %s %q after a reset; want it unset", field, value)
+		}
+	}
+}
+
 func TestACopyThatCanNotBeRecordedIsNoRefusal(t *testing.T) {
 	o := newOffice(t, "here")
 	o.answers("httpcopy sdevid=1&ddevid=2&fid=3", "")
