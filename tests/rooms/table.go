@@ -69,10 +69,15 @@ var table = map[string]row{
 		ours: []string{"mogile", "tracker/store", "tracker/topology", "tracker/node"},
 		libs: []string{zapLib, syncLib},
 	},
+	"tracker/injector": {
+		ours:  []string{"mogile", "tracker/store", "tracker/topology", "tracker/rebalance"},
+		libs:  []string{zapLib},
+		tests: []string{"tracker/store/sqlstore"},
+	},
 	"tracker/job": {
 		ours: []string{
 			"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/monitor",
-			"tracker/fsck", "tracker/rebalance",
+			"tracker/fsck", "tracker/rebalance", "tracker/injector",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
 		tests: []string{"tracker/store/sqlstore", "tests/database"},
