@@ -88,6 +88,7 @@ func TestSettingsAreThoseOfMogilefsdConf(t *testing.T) {
 		{"mogstored_stream_port", "7502", tracker.Config{MgmtPort: 7502}},
 		{"local_network", "10.1.0.0/16", tracker.Config{LocalNetwork: netip.MustParsePrefix("10.1.0.0/16")}},
 		{"local_network", "10.1.2.3", tracker.Config{LocalNetwork: netip.MustParsePrefix("10.1.2.3/32")}},
+		{"copies_per_device", "3", tracker.Config{CopiesPerDevice: 3}},
 	} {
 		tr := &Tracker{Settings: map[string]string{test.name: test.value}}
 		if err := tr.loadSettings(); err != nil {
@@ -96,7 +97,7 @@ func TestSettingsAreThoseOfMogilefsdConf(t *testing.T) {
 		got := tr.config
 		if got.MinFreeMB != test.want.MinFreeMB || got.DefaultMinDevCount != test.want.DefaultMinDevCount ||
 			got.NodeTimeout != test.want.NodeTimeout || got.ConnTimeout != test.want.ConnTimeout || got.MgmtPort != test.want.MgmtPort ||
-			got.LocalNetwork != test.want.LocalNetwork {
+			got.LocalNetwork != test.want.LocalNetwork || got.CopiesPerDevice != test.want.CopiesPerDevice {
 			t.Errorf("%s %s: got %+v; want %+v", test.name, test.value, got, test.want)
 		}
 	}
@@ -107,6 +108,7 @@ func TestSettingsThatCantBeAreRefused(t *testing.T) {
 		{"min_free_space", "-1"}, {"min_free_space", "much"}, {"default_mindevcount", "0"}, {"default_mindevcount", "x"},
 		{"node_timeout", "0"}, {"node_timeout", "-1"}, {"node_timeout", "NaN"}, {"node_timeout", "1e300"}, {"conn_timeout", "soon"},
 		{"mogstored_stream_port", "0"}, {"mogstored_stream_port", "65536"}, {"local_network", "near"}, {"local_network", "10.1"}, {"listen", "127.0.0.1:7001"},
+		{"copies_per_device", "0"}, {"copies_per_device", "few"},
 	} {
 		tr := &Tracker{Settings: map[string]string{test[0]: test[1]}}
 		if err := tr.loadSettings(); err == nil || !strings.Contains(err.Error(), "setting "+test[0]) {

@@ -30,6 +30,13 @@ var trackerSettings = map[string]func(*tracker.Config, string) error{
 		}
 		return err
 	},
+	"copies_per_device": func(c *tracker.Config, v string) (err error) { // ours; mogilefsd.conf has none
+		c.CopiesPerDevice, err = strconv.Atoi(v)
+		if err == nil && c.CopiesPerDevice < 1 {
+			err = errTooLittle
+		}
+		return err
+	},
 	"node_timeout": func(c *tracker.Config, v string) (err error) {
 		c.NodeTimeout, err = parseSeconds(v)
 		return err

@@ -52,6 +52,9 @@ type Tracker struct {
 	//     100.
 	//   - `default_mindevcount`: copies of files whose class does not say.
 	//     Default: 2.
+	//   - `copies_per_device`, which only this tracker has: how many copies
+	//     replication and rebalance read from and write to one device at a time; of
+	//     files of 1 MiB and more at most two. Default: 8.
 	//   - `node_timeout`, `conn_timeout`: how long to wait for an answer and
 	//     for a connection of a storage node; a number is seconds. Default: 2.
 	//   - `local_network`: an address or a network of the network zone that this

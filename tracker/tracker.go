@@ -36,6 +36,10 @@ type Config struct {
 	// (2). A job that is not named has its default; 0 stops it. The job queryworker
 	// (256) is how many requests of clients are carried out at once.
 	Workers map[string]int
+	// CopiesPerDevice is how many copies are read from and written to one device at a
+	// time by replication and rebalance, but of files of 1 MiB and more at most two; 0
+	// means 8.
+	CopiesPerDevice int
 	// Access is asked for every connection and every request, so it can change while
 	// the tracker runs; what it returns must not, and is not nil. Optional; nil means
 	// the zero Access.
@@ -73,6 +77,8 @@ func (c Config) Validate() error {
 		}
 	}
 	switch {
+	case c.CopiesPerDevice < 0 || c.CopiesPerDevice > job.MaxWorkers:
+		return fmt.Errorf("%d copies per device: want 1 to %d, or 0 for the default", c.CopiesPerDevice, job.MaxWorkers)
 	case c.DefaultMinDevCount < 0 || c.DefaultMinDevCount > maxMinDevCount:
 		return fmt.Errorf("default mindevcount is %d: want 1 to %d, or 0 for the default", c.DefaultMinDevCount, maxMinDevCount)
 	case c.ConnTimeout < 0:
@@ -146,7 +152,8 @@ func New(config Config) (*Tracker, error) {
 	})
 	t.jobs = job.New(job.Config{
 		Store: config.Store, Topology: live, Nodes: t.nodes,
-		Workers: workers(config.Workers), Changed: config.Changed, Logger: config.Logger,
+		Workers: workers(config.Workers), CopiesPerDevice: config.CopiesPerDevice, Hostname: config.Hostname,
+		Changed: config.Changed, Logger: config.Logger,
 	})
 	t.commands = command.New(command.Config{
 		Store: config.Store, Topology: live, Nodes: t.nodes, Jobs: t.jobs,

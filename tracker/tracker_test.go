@@ -212,6 +212,8 @@ func TestConfigIsCheckedByName(t *testing.T) {
 	for want, spoil := range map[string]func(c *tracker.Config){
 		"default mindevcount is 256": func(c *tracker.Config) { c.DefaultMinDevCount = 256 },
 		"default mindevcount is -1":  func(c *tracker.Config) { c.DefaultMinDevCount = -1 },
+		"-1 copies per device":       func(c *tracker.Config) { c.CopiesPerDevice = -1 },
+		"501 copies per device":      func(c *tracker.Config) { c.CopiesPerDevice = 501 },
 		"conn timeout is -1s":        func(c *tracker.Config) { c.ConnTimeout = -time.Second },
 		"node timeout is -1s":        func(c *tracker.Config) { c.NodeTimeout = -time.Second },
 		`no job is called "cook"`:    func(c *tracker.Config) { c.Workers = map[string]int{"cook": 1} },

@@ -184,7 +184,11 @@ func (c *claims) putOff(ctx context.Context, w work, out outcome) {
 	if out.fate == parked {
 		err = c.store.Park(ctx, c.queue, w.FID, w.FailCount+1)
 	} else {
-		err = c.store.Postpone(ctx, c.queue, w.FID, out.delay, w.FailCount+1)
+		failures := w.FailCount
+		if out.anew {
+			failures = 0
+		}
+		err = c.store.Postpone(ctx, c.queue, w.FID, out.delay, failures+1)
 	}
 	if err != nil {
 		c.log.Error("queue row stays claimed", zap.Stringer("fid", w.FID), zap.Error(err))

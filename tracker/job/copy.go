@@ -37,10 +37,11 @@ func (r *replicator) copyTo(ctx context.Context, fid mogile.FID, from, to mogile
 	if refusal != "" {
 		return refusal, nil
 	}
-	if _, err := r.slots.take(ctx, []topology.Device{way.dest}); err != nil {
+	p, err := r.slots.take(ctx, a.file.Length, []topology.Device{way.source}, []topology.Device{way.dest})
+	if err != nil {
 		return "", err
 	}
-	defer r.slots.free(to)
+	way.free = p.free
 	err = r.copy(ctx, a, way)
 	if errors.Is(err, node.ErrSource) || errors.Is(err, node.ErrDestination) {
 		return err.Error(), nil

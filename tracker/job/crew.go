@@ -27,6 +27,7 @@ type outcome struct {
 	fate  fate
 	delay time.Duration  // of postponed
 	gone  []mogile.DevID // copies whose bytes are gone, of finished in the delete queue
+	anew  bool           // of postponed: failures begin to count anew
 }
 
 type fate uint8

@@ -79,7 +79,7 @@ func (h *fakeHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *fakeHost) serveFile(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
-	case http.MethodGet:
+	case http.MethodGet, http.MethodHead:
 		content, ok := h.file(r.URL.Path)
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)

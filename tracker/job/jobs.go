@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/injector"
 	"github.com/mogilefs/caddy-mogilefs/tracker/monitor"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -50,6 +51,7 @@ type Store interface {
 	SetDeviceUsage(ctx context.Context, devs []mogile.Device) error
 	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]store.Known, error)
 	Reap(ctx context.Context, dev mogile.DevID, limit int) (int, error)
+	injector.Store
 	store.Copies
 	store.Queue
 	store.Locks
@@ -60,6 +62,7 @@ type Nodes interface {
 	monitor.Nodes
 	Copier
 	Deleter
+	Sizer
 }
 
 // Copier makes copies.
@@ -74,6 +77,11 @@ type Deleter interface {
 	Delete(ctx context.Context, url string) error
 }
 
+// Sizer looks at copies.
+type Sizer interface {
+	Size(ctx context.Context, url string) (n int64, found bool, err error)
+}
+
 // Config is what jobs work with.
 type Config struct {
 	Store    Store
@@ -82,8 +90,14 @@ type Config struct {
 	// Workers is how many of each job work at once; a job it does not name has its
 	// default: 16 replicate, 16 delete, 1 monitor, 1 reaper. See [CheckWorkers].
 	Workers map[Name]int
-	// Changed is called after a copy of the key's file was added, so that caches
-	// learn of it. Optional; nil means nobody is told.
+	// CopiesPerDevice is how many copies are read from and written to one device at a
+	// time, but of large files at most two; 0 means 8.
+	CopiesPerDevice int
+	// Hostname is what the settings fsck_host and rebal_host call this tracker; empty
+	// means what the system calls the machine.
+	Hostname string
+	// Changed is called after a copy of the key's file was added or removed, so that
+	// caches learn of it. Optional; nil means nobody is told.
 	Changed func(domain mogile.DomainName, key mogile.Key)
 	// Rand returns numbers in [0,1); nil means math/rand/v2.
 	Rand   func() float64
@@ -104,6 +118,7 @@ type observer interface {
 type Jobs struct {
 	monitor    observer
 	replicator *replicator
+	rebalance  *injector.Rebalance
 	crews      map[Name]*crew
 	sweep      *sweeper
 	reaper     *reaper
@@ -137,10 +152,14 @@ func New(config Config) *Jobs {
 	j := &Jobs{monitor: seer, replicator: newReplicator(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	j.crews = map[Name]*crew{
-		Replicate: newCrew(config, Replicate, j.replicator.queue(config.Store)),
+		Replicate: newCrew(config, Replicate, j.replicator.queue(config.Store), j.replicator.moves()),
 		Delete:    newCrew(config, Delete, newRemover(config).queue()),
 	}
 	j.reaper = newReaper(config, j.crews[Replicate].wake)
+	j.rebalance = injector.NewRebalance(injector.Config{
+		Store: config.Store, Topology: config.Topology, Hostname: config.Hostname, Rand: config.Rand, Logger: config.Logger,
+		Queued: func() { j.wakeCrews(store.RebalanceQueue) },
+	})
 	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}
 	return j
 }
@@ -162,6 +181,7 @@ func (j *Jobs) Start() {
 	}
 	j.wg.Go(func() { j.afterAllSeen(j.sweep.run) })
 	j.wg.Go(func() { j.afterAllSeen(j.reaper.run) })
+	j.wg.Go(func() { j.afterAllSeen(j.rebalance.Run) })
 }
 
 func (j *Jobs) afterAllSeen(run func(context.Context)) {
@@ -187,9 +207,16 @@ func (j *Jobs) Close() {
 	j.keepers.Wait()
 }
 
-// Wake says that a queue has got work. It never waits; saying it often at once is
-// saying it once.
+// Wake says that a queue has got work, or that who fills it has. It never waits; saying it
+// often at once is saying it once.
 func (j *Jobs) Wake(q store.QueueName) {
+	if q == store.RebalanceQueue {
+		j.rebalance.Wake()
+	}
+	j.wakeCrews(q)
+}
+
+func (j *Jobs) wakeCrews(q store.QueueName) {
 	for _, c := range j.crews {
 		if c.worksFrom(q) {
 			c.wake()
@@ -283,6 +310,7 @@ func (j *Jobs) Want(name Name, n int) {
 		for _, c := range j.crews {
 			c.hold(n == 0)
 		}
+		j.rebalance.Hold(n == 0)
 	default:
 		j.wanted[name] = n
 	}
@@ -305,6 +333,7 @@ func (j *Jobs) Tell(name Name, text string) int {
 	case wake && name == Reaper:
 		j.reaper.wake()
 	case wake && name == Master:
+		j.rebalance.Wake()
 		for _, c := range j.crews {
 			c.wake()
 		}

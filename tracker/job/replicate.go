@@ -40,10 +40,11 @@ const (
 	sourceDown   result = "no copy can be read"
 	noSuggestion result = "no device can take a copy"
 	tooHappy     result = "too many copies"
+	thinned      result = "one copy of too many was removed"
 )
 
-// outcome is the table of results. A file with too many copies keeps them: its row is
-// looked at again later.
+// outcome is the table of results. A file that had too many copies is looked at again
+// when one of them is gone: there may be more.
 func (r result) outcome(failCount int, rand func() float64) outcome {
 	switch r {
 	case replicated, lostRace, noFile:
@@ -52,29 +53,34 @@ func (r result) outcome(failCount int, rand func() float64) outcome {
 		return outcome{fate: left}
 	case noSource:
 		return outcome{fate: parked}
+	case thinned:
+		return outcome{fate: postponed, delay: backoff(0, rand), anew: true}
 	default:
 		return outcome{fate: postponed, delay: backoff(failCount, rand)}
 	}
 }
 
-// replicateStore is what the job reads and writes. It can't forget a copy.
+// replicateStore is what the job reads and writes. Only move.go forgets copies.
 type replicateStore interface {
 	FileByFID(ctx context.Context, fid mogile.FID) (store.File, error)
 	Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error)
 	AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
+	RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error
 	Checksum(ctx context.Context, fid mogile.FID) (mogile.Checksum, error)
 	SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error
 	Enqueue(ctx context.Context, q store.QueueName, delay time.Duration, fids ...mogile.FID) error
 	store.Locks
 }
 
-// replicator makes the copies that files lack.
+// replicator makes the copies that files lack, and removes those that they have too
+// many.
 type replicator struct {
 	store replicateStore
 	live  *topology.Live
 	nodes interface {
 		Copier
 		Deleter
+		Sizer
 	}
 	changed func(domain mogile.DomainName, key mogile.Key)
 	rand    func() float64
@@ -85,7 +91,7 @@ type replicator struct {
 func newReplicator(config Config) *replicator {
 	return &replicator{
 		store: config.Store, live: config.Topology, nodes: config.Nodes,
-		changed: config.Changed, rand: config.Rand, slots: newSlots(),
+		changed: config.Changed, rand: config.Rand, slots: newSlots(config.CopiesPerDevice),
 		log: config.Logger.With(zap.String("job", string(Replicate))),
 	}
 }
@@ -138,8 +144,11 @@ func (r *replicator) replicate(ctx context.Context, w work) (result, error) {
 		if err != nil {
 			return "", err
 		}
-		if res == replicated || res == lostRace {
+		switch res {
+		case replicated, lostRace:
 			res, err = r.confirm(ctx, a, res)
+		case tooHappy:
+			return r.thin(ctx, a)
 		}
 		if res != "" || err != nil {
 			return res, err
@@ -177,6 +186,8 @@ type attempt struct {
 
 	badSources, badDests map[mogile.DevID]bool
 	made                 int // copies
+
+	leaving // what of it is to go
 }
 
 // begin fetches what is known of the file. A result says that there is nothing to try.
@@ -188,7 +199,10 @@ func (r *replicator) begin(ctx context.Context, item store.Item) (*attempt, resu
 	if err != nil {
 		return nil, "", err
 	}
-	a := &attempt{file: file, from: item.From, badSources: map[mogile.DevID]bool{}, badDests: map[mogile.DevID]bool{}}
+	a := &attempt{
+		file: file, from: item.From, leaving: newLeaving(),
+		badSources: map[mogile.DevID]bool{}, badDests: map[mogile.DevID]bool{},
+	}
 	if a.on, err = r.store.Devices(ctx, item.FID); err != nil {
 		return nil, "", err
 	}
@@ -225,15 +239,11 @@ func (a *attempt) devices(snap *topology.Snapshot) []topology.Device {
 // step asks the policy and does what it says; a result ends the run.
 func (r *replicator) step(ctx context.Context, a *attempt) (result, error) {
 	snap := r.live.Snapshot()
-	class, ok := snap.ClassOf(a.file)
-	if !ok {
-		return "", fmt.Errorf("domain %d has no class %d", a.file.Domain, a.file.Class)
-	}
-	p, err := policy.Parse(class.Policy)
+	class, p, err := a.policy(snap)
 	if err != nil {
 		return "", err
 	}
-	answer := p.Decide(facts(snap, class, a.on, nil, a.badDests))
+	answer := a.ask(p, snap, class)
 	switch answer.Verdict {
 	case policy.TooGood:
 		return tooHappy, nil
@@ -245,29 +255,53 @@ func (r *replicator) step(ctx context.Context, a *attempt) (result, error) {
 		}
 		return replicated, nil
 	}
-	source, ok := r.source(a, snap)
-	if !ok {
+	dests := r.order(snap, answer.Ideal)
+	if len(dests) == 0 {
+		dests = r.order(snap, answer.Desperate)
+	}
+	sources := r.sources(a, snap)
+	switch {
+	case len(dests) == 0:
+		return wouldSpoil, nil
+	case len(sources) == 0:
 		return sourceDown, nil
 	}
-	return "", r.follow(ctx, a, answer, route{snap: snap, class: class, source: source})
+	return "", r.follow(ctx, a, route{snap: snap, class: class}, sources, dests)
 }
 
-// source is the preferred source if it will do, else any.
-func (r *replicator) source(a *attempt, snap *topology.Snapshot) (topology.Device, bool) {
+// policy is the file's class, and what that wants.
+func (a *attempt) policy(snap *topology.Snapshot) (mogile.Class, policy.Policy, error) {
+	class, ok := snap.ClassOf(a.file)
+	if !ok {
+		return class, policy.Policy{}, fmt.Errorf("domain %d has no class %d", a.file.Domain, a.file.Class)
+	}
+	p, err := policy.Parse(class.Policy)
+	return class, p, err
+}
+
+// sources are where the bytes can come from, in the order to ask for a slot: the preferred
+// source if it will do, else all that will.
+func (r *replicator) sources(a *attempt, snap *topology.Snapshot) []topology.Device {
 	var up []topology.Device
 	for _, d := range a.devices(snap) {
-		if !d.Readable() || a.badSources[d.ID] {
+		if !d.Readable() || a.badSources[d.ID] || a.found[d.ID] == missing {
 			continue
 		}
 		if d.ID == a.from {
-			return d, true
+			return []topology.Device{d}
 		}
 		up = append(up, d)
 	}
-	if len(up) == 0 {
-		return topology.Device{}, false
+	shuffle(up, r.rand)
+	return up
+}
+
+// shuffle changes an order as chance has it; rand returns numbers in [0,1).
+func shuffle[T any](list []T, rand func() float64) {
+	for i := range list {
+		j := i + int(rand()*float64(len(list)-i))
+		list[i], list[j] = list[j], list[i]
 	}
-	return up[int(r.rand()*float64(len(up)))], true
 }
 
 // route is one copy to be made.
@@ -275,21 +309,17 @@ type route struct {
 	snap         *topology.Snapshot
 	class        mogile.Class
 	source, dest topology.Device
+	free         func() // gives the slots back; for transfer to call
 }
 
-// follow makes one copy to a device of the answer. What goes wrong with a node bars
-// that node for this run; an error ends the run.
-func (r *replicator) follow(ctx context.Context, a *attempt, answer policy.Answer, way route) error {
-	dests := r.order(way.snap, answer.Ideal)
-	if len(dests) == 0 {
-		dests = r.order(way.snap, answer.Desperate)
-	}
-	dest, err := r.slots.take(ctx, dests)
+// follow makes one copy, between the first two devices that have a slot. What goes wrong
+// with a node bars that node for this run; an error ends the run.
+func (r *replicator) follow(ctx context.Context, a *attempt, way route, sources, dests []topology.Device) error {
+	p, err := r.slots.take(ctx, a.file.Length, sources, dests)
 	if err != nil {
 		return err
 	}
-	defer r.slots.free(dest.ID)
-	way.dest = dest
+	way.source, way.dest, way.free = p.source, p.dest, p.free
 	err = r.copy(ctx, a, way)
 	switch {
 	case err == nil:
@@ -342,14 +372,17 @@ func (r *replicator) copy(ctx context.Context, a *attempt, way route) error {
 	}
 	a.on = append(a.on, way.dest.ID)
 	a.made++
+	a.found[way.dest.ID] = whole
 	if d, ok := way.snap.DomainByID(a.file.Domain); ok {
 		r.changed(d.Name, a.file.Key)
 	}
 	return nil
 }
 
-// transfer has the bytes copied and verified, and takes them back when that fails.
+// transfer has the bytes copied and verified, and takes them back when that fails. The
+// devices have to do with it that long: what the database does then is not theirs.
 func (r *replicator) transfer(ctx context.Context, a *attempt, way route) (mogile.Checksum, error) {
+	defer way.free()
 	fid := a.file.FID
 	r.nodes.MakeDirs(ctx, way.dest.ID, base(way.dest, way.dest.On.Port), fid)
 	to := way.dest.WriteURL(fid, topology.Zone{})

@@ -73,7 +73,6 @@ func TestReplicateBacksOff(t *testing.T) {
 		"its only source is down":   func(r *rig, _ mogile.FID) { r.setState(1, mogile.DevDown) },
 		"its only source is dead":   func(r *rig, _ mogile.FID) { r.setState(1, mogile.DevDead) },
 		"no device takes a copy":    func(r *rig, _ mogile.FID) { r.setState(2, mogile.DevReadonly) },
-		"it has too many copies":    func(r *rig, fid mogile.FID) { r.extraCopy(fid, 2); r.extraCopy(fid, 3) },
 		"its class is not known":    func(r *rig, fid mogile.FID) { r.check(r.store.SetClass(r.t.Context(), fid, 99)) },
 		"its source has lost it":    func(r *rig, fid mogile.FID) { r.hosts[1].behaves(refuses("GET", 404)) },
 		"its source is too short":   func(r *rig, fid mogile.FID) { r.hosts[1].put(fid.Path(1), "hell") },
@@ -375,7 +374,7 @@ func TestAClassChangeOutlivesTheRowInHand(t *testing.T) {
 func TestReplicateBoundsTheCopiesToOneDevice(t *testing.T) {
 	r := newRig(t, twice, one, two)
 	const files = 12
-	r.hire(job.Config{Workers: map[job.Name]int{job.Replicate: 6}})
+	r.hire(job.Config{Workers: map[job.Name]int{job.Replicate: 6}, CopiesPerDevice: 2})
 	for i := range files {
 		r.upload(mogile.Key(fmt.Sprint(i)), 1, mogile.Checksum{})
 	}

@@ -56,7 +56,9 @@ func (s *watchedStore) SweepUploads(ctx context.Context, age time.Duration, limi
 func (s *watchedStore) Claim(ctx context.Context, q store.QueueName, limit int, lease time.Duration) ([]store.Item, error) {
 	items, err := s.Store.Claim(ctx, q, limit, lease)
 	for i := range items {
-		items[i].From = s.from
+		if s.from != 0 {
+			items[i].From = s.from
+		}
 	}
 	return items, err
 }

@@ -1,0 +1,404 @@
+package job_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/job"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+var four = []mogile.DevID{4}
+
+// queueMove has the copy on a device moved to one of the others.
+func (r *rig) queueMove(fid mogile.FID, from mogile.DevID, to string) {
+	r.t.Helper()
+	r.check(r.store.EnqueueWork(r.t.Context(), store.WorkRow{FID: fid, Kind: store.RebalanceWork, Dev: from, Arg: to}))
+}
+
+// moveRig has a file with copies on two of four hosts, and nothing else to do.
+func moveRig(t *testing.T, class mogile.Class, sum mogile.Checksum) (*rig, mogile.FID) {
+	t.Helper()
+	r := newRig(t, class, one, two, three, four)
+	fid := r.upload("a", 1, sum)
+	r.extraCopy(fid, 2)
+	r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, store.Item{FID: fid}))
+	return r, fid
+}
+
+// corrupt puts other bytes of the same length where a copy is.
+func (r *rig) corrupt(fid mogile.FID, dev mogile.DevID) {
+	r.hosts[dev].put(fid.Path(dev), "HELLO, REPLICA")
+}
+
+// lose removes the bytes of a copy that stays recorded.
+func (r *rig) lose(fid mogile.FID, dev mogile.DevID) {
+	h := r.hosts[dev]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.files, fid.Path(dev))
+}
+
+func TestACopyIsMovedWhereItsRowSays(t *testing.T) {
+	r, fid := moveRig(t, twice, mogile.Checksum{})
+	var changed []string
+	r.hire(job.Config{Changed: func(d mogile.DomainName, k mogile.Key) { changed = append(changed, fmt.Sprint(d, "/", k)) }})
+	r.queueMove(fid, 1, "4")
+	r.start()
+	r.becomes(store.RebalanceQueue, "finished")
+	r.wantCopies(fid, 2, 4)
+	if file := must(r.store.Store.FileByFID(t.Context(), fid))(t); file.DevCount != 2 {
+		t.Errorf("got devcount %d; want 2", file.DevCount)
+	}
+	if gets := r.hosts[2].heardOf("GET"); len(gets) != 0 {
+		t.Errorf("device 2 heard %v; want the very bytes moved that go", gets)
+	}
+	r.jobs.Close()
+	if fmt.Sprint(changed) != "[images/a images/a]" {
+		t.Errorf("got changes %v; want one for the copy that came and one for that that went", changed)
+	}
+}
+
+func TestACopyThatIsNotNeededIsNotMadeAgain(t *testing.T) {
+	r, fid := moveRig(t, twice, mogile.Checksum{})
+	r.extraCopy(fid, 3)
+	r.queueMove(fid, 1, "4")
+	r.start()
+	r.becomes(store.RebalanceQueue, "finished")
+	r.wantCopies(fid, 2, 3)
+}
+
+func TestAMoveThatMeansNothingIsDone(t *testing.T) {
+	for name, queue := range map[string]func(r *rig, fid mogile.FID){
+		"no copy there": func(r *rig, fid mogile.FID) { r.queueMove(fid, 3, "4") },
+		"no file":       func(r *rig, fid mogile.FID) { r.queueMove(fid+1, 1, "4") },
+		"no target":     func(r *rig, fid mogile.FID) { r.queueMove(fid, 1, "") },
+		"odd targets":   func(r *rig, fid mogile.FID) { r.queueMove(fid, 1, ",x,99") },
+		"where it is":   func(r *rig, fid mogile.FID) { r.queueMove(fid, 1, "2") },
+	} {
+		r, fid := moveRig(t, twice, mogile.Checksum{})
+		r.hire(job.Config{Rand: func() float64 { return 0 }})
+		queue(r, fid)
+		r.start()
+		got := r.settle(store.RebalanceQueue)
+		if got.fate != "finished" {
+			t.Errorf("%s: got %+v; want it finished in the end", name, got)
+		}
+		r.wantCopies(fid, 1, 2)
+	}
+}
+
+// settle makes the only row due until nothing more becomes of it, and returns the last.
+func (r *rig) settle(q store.QueueName) settled {
+	r.t.Helper()
+	for {
+		r.jobs.Wake(q)
+		got := r.await()
+		if got.fate != "postponed" {
+			return got
+		}
+		r.check(r.store.Store.Postpone(r.t.Context(), q, got.fid, 0, got.failCount))
+	}
+}
+
+// What an operator wants moved never makes it worse for the file.
+func TestAMoveKeepsCopiesOnDifferentHosts(t *testing.T) {
+	r := newRig(t, twice, []mogile.DevID{1, 4}, []mogile.DevID{2, 3})
+	fid := r.upload("a", 1, mogile.Checksum{})
+	r.extraCopy(fid, 2)
+	r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, store.Item{FID: fid}))
+	r.setState(1, mogile.DevDrain)
+	r.queueMove(fid, 1, "3")
+	r.start()
+	r.becomes(store.RebalanceQueue, "finished")
+	r.wantCopies(fid, 1, 2)
+	r.queueMove(fid, 1, "3,4")
+	r.becomes(store.RebalanceQueue, "finished")
+	r.wantCopies(fid, 2, 4)
+}
+
+// Device 1 is drained for as long as the rebalance takes it: its host will have copies
+// again.
+func TestAMoveCountsTheHostOfADeviceThatComesBack(t *testing.T) {
+	for was, want := range map[string][]mogile.DevID{"1 alive": {1, 2}, "1 drain": {2, 3}, "2 alive": {2, 3}, "": {2, 3}} {
+		r := newRig(t, twice, one, []mogile.DevID{2, 3})
+		fid := r.upload("a", 1, mogile.Checksum{})
+		r.extraCopy(fid, 2)
+		r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, store.Item{FID: fid}))
+		r.check(r.store.SetSetting(t.Context(), "rebal_sdev_was", was))
+		r.setState(1, mogile.DevDrain)
+		r.jobs.Want(job.Master, 0)
+		r.start()
+		r.queueMove(fid, 1, "3")
+		r.check(r.store.SetSetting(t.Context(), "rebal_host", "there")) // so that ours does not tidy up
+		r.jobs.Want(job.Master, 1)
+		r.becomes(store.RebalanceQueue, "finished")
+		r.wantCopies(fid, want...)
+	}
+}
+
+func TestAMoveMakesUpForWhatIsMissing(t *testing.T) {
+	r, fid := moveRig(t, twice, mogile.Checksum{})
+	r.lose(fid, 2)
+	r.queueMove(fid, 1, "3,4")
+	r.start()
+	r.becomes(store.RebalanceQueue, "finished")
+	if got := fmt.Sprint(r.copies(fid)); got != "[2 3 4]" {
+		t.Errorf("got copies %s; want two whole ones beside the missing one, which fsck finds", got)
+	}
+	for _, dev := range []mogile.DevID{3, 4} {
+		if content, _ := r.hosts[dev].file(fid.Path(dev)); content != hello {
+			t.Errorf("device %d: got %q; want the file", dev, content)
+		}
+	}
+}
+
+// Nothing goes on the word of copies that nobody has seen.
+func TestACopyStaysWhileTheOthersAreInDoubt(t *testing.T) {
+	for name, doubt := range map[string]func(r *rig, fid mogile.FID){
+		"one does not say":     func(r *rig, _ mogile.FID) { r.hosts[2].behaves(refuses("HEAD", 500)) },
+		"one is down":          func(r *rig, _ mogile.FID) { r.setState(2, mogile.DevDown) },
+		"a host is down":       func(r *rig, _ mogile.FID) { r.setHostState("host2", mogile.HostDown) },
+		"one is not there":     func(r *rig, fid mogile.FID) { r.lose(fid, 2); r.noRoom() },
+		"one is short":         func(r *rig, fid mogile.FID) { r.hosts[2].put(fid.Path(2), "hell"); r.noRoom() },
+		"one is rotten":        func(r *rig, fid mogile.FID) { r.corrupt(fid, 2); r.noRoom() },
+		"one is dead":          func(r *rig, _ mogile.FID) { r.setState(2, mogile.DevDead); r.noRoom() },
+		"its node is stubborn": func(r *rig, _ mogile.FID) { r.hosts[1].behaves(refuses("DELETE", 403)) },
+		"it is read-only":      func(r *rig, _ mogile.FID) { r.setState(1, mogile.DevReadonly) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, fid := moveRig(t, twice, md5Of(hello))
+			r.extraCopy(fid, 3)
+			doubt(r, fid)
+			r.queueMove(fid, 1, "4")
+			r.start()
+			got := r.becomes(store.RebalanceQueue, "postponed")
+			if got.failCount != 1 || got.delay < 12*time.Second || got.delay >= 18*time.Second {
+				t.Errorf("got %+v; want it tried again, as failures are", got)
+			}
+			if content, _ := r.hosts[1].file(fid.Path(1)); content != hello || len(r.copies(fid)) != 3 {
+				t.Errorf("got copies %v, %q on device 1; want the file there, and three", r.copies(fid), content)
+			}
+			if got := r.settleFrom(got); got.fate != "finished" {
+				t.Errorf("got %+v; want the row gone in the end", got)
+			}
+		})
+	}
+}
+
+// noRoom lets device 4 take no files.
+func (r *rig) noRoom() { r.setState(4, mogile.DevReadonly) }
+
+func TestAMoveLeavesAFidThatAnotherWorksOn(t *testing.T) {
+	r, fid := moveRig(t, twice, mogile.Checksum{})
+	r.queueMove(fid, 1, "4")
+	release := must(r.store.Lock(t.Context(), fmt.Sprintf("mgfs:fid:%d:replicate", fid), 0))(t)
+	r.start()
+	got := r.becomes(store.RebalanceQueue, "postponed")
+	release()
+	r.check(r.store.Store.Postpone(t.Context(), store.RebalanceQueue, fid, 0, got.failCount))
+	r.becomes(store.RebalanceQueue, "finished")
+	r.wantCopies(fid, 2, 4)
+}
+
+// Between any two steps: also when the node has deleted the bytes, and the tracker did not
+// come to write that down.
+func TestAMoveGoesOnWhereItWasCutOff(t *testing.T) {
+	cutOff(t, store.RebalanceQueue, func(r *rig, fid mogile.FID) { r.queueMove(fid, 1, "4") },
+		func(r *rig, fid mogile.FID) { r.wantCopies(fid, 2, 4) })
+}
+
+func TestTheRemovalOfASurplusGoesOnWhereItWasCutOff(t *testing.T) {
+	cutOff(t, store.ReplicateQueue, func(r *rig, fid mogile.FID) {
+		r.extraCopy(fid, 3)
+		r.check(r.store.Enqueue(t.Context(), store.ReplicateQueue, 0, fid))
+	}, func(r *rig, fid mogile.FID) {
+		r.wantCopies(fid, r.copies(fid)...)
+		if got := r.copies(fid); len(got) != 2 {
+			t.Errorf("got copies %v; want two", got)
+		}
+	})
+}
+
+// cutOff has each call of the store fail in turn that is made to finish what prepare has
+// queued, and then checks that all ends well.
+func cutOff(t *testing.T, q store.QueueName, prepare, check func(r *rig, fid mogile.FID)) {
+	t.Helper()
+	for n := 1; ; n++ {
+		r, fid := moveRig(t, twiceMD5, md5Of(hello))
+		r.hire(job.Config{Workers: map[job.Name]int{job.Delete: 0}})
+		prepare(r, fid)
+		r.jobs.Want(job.Master, 0)
+		r.start()
+		r.store.failNext(n)
+		r.jobs.Want(job.Master, 1)
+		r.jobs.Wake(q)
+		got := r.await()
+		failed := r.store.hasFailed()
+		r.store.failNext(0)
+		if failed == "finished" || failed == "postponed" { // the row comes back when the claim runs out
+			r.check(r.store.Store.Postpone(t.Context(), q, fid, 0, 0))
+			got = r.settle(q)
+		} else {
+			got = r.settleFrom(got)
+		}
+		if got.fate != "finished" {
+			t.Errorf("%s failed: got %+v; want the row finished then", failed, got)
+		}
+		check(r, fid)
+		if failed == "" {
+			if n < 8 {
+				t.Errorf("got %d calls; want more", n-1)
+			}
+			return
+		}
+	}
+}
+
+// settleFrom is settle for a row of which something has become already.
+func (r *rig) settleFrom(got settled) settled {
+	r.t.Helper()
+	if got.fate != "postponed" {
+		return got
+	}
+	r.check(r.store.Store.Postpone(r.t.Context(), got.queue, got.fid, 0, got.failCount))
+	return r.settle(got.queue)
+}
+
+func TestAMoveOfAVanishedFileLeavesNothing(t *testing.T) {
+	r, fid := moveRig(t, twice, mogile.Checksum{})
+	r.hire(job.Config{Workers: map[job.Name]int{job.Delete: 0}})
+	r.hosts[4].behaves(func(_ http.ResponseWriter, req *http.Request) bool {
+		if req.Method == http.MethodPut {
+			if _, err := r.store.Delete(context.WithoutCancel(req.Context()), r.domain, "a"); err != nil {
+				t.Error(err)
+			}
+		}
+		return false
+	})
+	r.queueMove(fid, 1, "4")
+	r.start()
+	r.becomes(store.RebalanceQueue, "finished")
+	if _, err := r.store.Queued(t.Context(), store.DeleteQueue, fid); err != nil || len(r.copies(fid)) != 3 {
+		t.Errorf("got copies %v, delete queue says %v; want all of them for the delete job", r.copies(fid), err)
+	}
+}
+
+func TestOneOfTooManyCopiesIsRemoved(t *testing.T) {
+	r := newRig(t, twice, one, two, three, four)
+	fid := r.upload("a", 1, mogile.Checksum{})
+	for _, dev := range []mogile.DevID{2, 3, 4} {
+		r.extraCopy(fid, dev)
+	}
+	r.hire(job.Config{Rand: func() float64 { return 0.5 }})
+	r.check(r.store.Store.Postpone(t.Context(), store.ReplicateQueue, fid, 0, 7))
+	r.start()
+	for left := 3; left >= 2; left-- {
+		got := r.becomes(store.ReplicateQueue, "postponed")
+		if got.failCount != 1 || got.delay != 15*time.Second || len(r.copies(fid)) != left {
+			t.Errorf("got %+v, copies %v; want %d copies, and to be looked at again as after a first failure", got, r.copies(fid), left)
+		}
+		r.check(r.store.Store.Postpone(t.Context(), store.ReplicateQueue, fid, 0, got.failCount))
+	}
+	r.becomes(store.ReplicateQueue, "finished")
+	r.wantCopies(fid, r.copies(fid)...)
+	if got := r.copies(fid); len(got) != 2 {
+		t.Errorf("got copies %v; want two", got)
+	}
+}
+
+// The copies that stay are on different hosts, whatever is removed.
+func TestASurplusCopyIsTakenFromAHostWithTwo(t *testing.T) {
+	for try := range 8 {
+		r := newRig(t, twice, []mogile.DevID{1, 2}, three)
+		fid := r.upload("a", 1, mogile.Checksum{})
+		r.extraCopy(fid, 2)
+		r.extraCopy(fid, 3)
+		r.hire(job.Config{Rand: func() float64 { return float64(try) / 8 }})
+		r.start()
+		r.becomes(store.ReplicateQueue, "postponed")
+		if got := r.copies(fid); len(got) != 2 || got[1] != 3 {
+			t.Errorf("got copies %v; want one on each host", got)
+		}
+	}
+}
+
+// All on one host, and one too many: the other host gets one first.
+func TestASurplusIsMovedToWhereACopyLacks(t *testing.T) {
+	r := newRig(t, twice, []mogile.DevID{1, 2, 3}, four)
+	fid := r.upload("a", 1, mogile.Checksum{})
+	r.extraCopy(fid, 2)
+	r.extraCopy(fid, 3)
+	r.start()
+	if got := r.settle(store.ReplicateQueue); got.fate != "finished" {
+		t.Errorf("got %+v; want it finished", got)
+	}
+	if got := r.copies(fid); len(got) != 2 || got[1] != 4 {
+		t.Errorf("got copies %v; want one on each host", got)
+	}
+	r.wantCopies(fid, r.copies(fid)...)
+}
+
+func TestASurplusCopyThatIsBadGoesFirst(t *testing.T) {
+	for name, spoil := range map[string]func(r *rig, fid mogile.FID){
+		"missing": func(r *rig, fid mogile.FID) { r.lose(fid, 3) },
+		"short":   func(r *rig, fid mogile.FID) { r.hosts[3].put(fid.Path(3), "hell") },
+		"rotten":  func(r *rig, fid mogile.FID) { r.corrupt(fid, 3) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, fid := moveRig(t, twice, md5Of(hello))
+			r.extraCopy(fid, 3)
+			spoil(r, fid)
+			r.check(r.store.Enqueue(t.Context(), store.ReplicateQueue, 0, fid))
+			r.start()
+			r.becomes(store.ReplicateQueue, "postponed")
+			r.wantCopies(fid, 1, 2)
+		})
+	}
+}
+
+// Two of three are rotten: the good one is copied before any of them goes.
+func TestASurplusNeverCostsTheLastGoodCopy(t *testing.T) {
+	for _, room := range []bool{false, true} {
+		r, fid := moveRig(t, twice, md5Of(hello))
+		r.extraCopy(fid, 3)
+		r.corrupt(fid, 2)
+		r.corrupt(fid, 3)
+		if !room {
+			r.noRoom()
+		}
+		r.check(r.store.Enqueue(t.Context(), store.ReplicateQueue, 0, fid))
+		r.start()
+		if !room {
+			r.becomes(store.ReplicateQueue, "postponed")
+			if got := r.copies(fid); len(got) != 3 {
+				t.Errorf("got copies %v; want all three, as nothing better can be had", got)
+			}
+			continue
+		}
+		if got := r.settle(store.ReplicateQueue); got.fate != "finished" {
+			t.Errorf("got %+v; want it finished", got)
+		}
+		r.wantCopies(fid, 1, 4)
+	}
+}
+
+func TestTooManyCopiesStayWhereNothingMayBeDeleted(t *testing.T) {
+	r, fid := moveRig(t, twice, mogile.Checksum{})
+	r.extraCopy(fid, 3)
+	for _, dev := range []mogile.DevID{1, 2, 3} {
+		r.setState(dev, mogile.DevReadonly)
+	}
+	r.check(r.store.Enqueue(t.Context(), store.ReplicateQueue, 0, fid))
+	r.start()
+	got := r.becomes(store.ReplicateQueue, "postponed")
+	if got.failCount != 1 {
+		t.Errorf("got %+v; want one failure", got)
+	}
+	r.wantCopies(fid, 1, 2, 3)
+}
