@@ -53,11 +53,19 @@ func scanLocated(s scanner) (l located, err error) {
 	return l, err
 }
 
+// look asks the database itself.
+func (s *Store) look(ctx context.Context, dm mogile.DomainID, key mogile.Key) ([]located, error) {
+	if s.together != nil {
+		return s.together.locate(ctx, dm, key)
+	}
+	return locate(ctx, s.db, dm, key)
+}
+
 // Locate implements [store.Files].
 func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) (store.File, []mogile.DevID, mogile.Checksum, error) {
 	found, err := s.replicas.locate(ctx, dm, key), error(nil)
 	if found == nil {
-		found, err = locate(ctx, s.db, dm, key)
+		found, err = s.look(ctx, dm, key)
 	}
 	if err != nil {
 		return store.File{}, nil, mogile.Checksum{}, wrap(err, "locate key %q", key)
@@ -70,21 +78,6 @@ func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) 
 	}
 	slices.Sort(devs) // a server would make a table of its own to sort
 	return found[0].file, devs, found[0].sum, nil
-}
-
-// locate finds at least one row, or store.ErrNotFound. One statement sees one moment in
-// every database.
-func locate(ctx context.Context, db database, dm mogile.DomainID, key mogile.Key) (found []located, err error) {
-	err = db.read(ctx, func(t *tx) (err error) {
-		found, err = list(t, scanLocated, "SELECT "+fileColumns+`, o.devid, COALESCE(c.hashtype, 0), c.checksum
-			FROM file f LEFT JOIN file_on o ON o.fid = f.fid LEFT JOIN checksum c ON c.fid = f.fid
-			WHERE f.dmid = ? AND f.dkey = ?`, dm, key)
-		if err == nil && len(found) == 0 {
-			err = store.ErrNotFound
-		}
-		return err
-	})
-	return found, err
 }
 
 // Keys implements [store.Files].

@@ -82,7 +82,11 @@ func openPostgres(ctx context.Context, p Postgres, log *zap.Logger) (*Store, err
 	if err := prepare(ctx, db, p.Upgrade, log); err != nil {
 		return nil, errors.Join(err, db.close())
 	}
-	return open(ctx, db, log)
+	s, err := open(ctx, db, log)
+	if err == nil {
+		s.ofServer()
+	}
+	return s, err
 }
 
 // prepare makes sure of the tables, and completes the dialect with what it depends on.

@@ -24,6 +24,8 @@ type Store struct {
 	close func() error
 	// replicas serve Locate where there are any; nil where there can be none.
 	replicas *replicas
+	// together serves Locate on servers; nil where a question costs next to nothing.
+	together *together
 }
 
 // open readies an opened database for work (takeover.go) and owns it from then on.
@@ -48,6 +50,16 @@ func (s *Store) readFrom(r *replicas) {
 	s.replicas = r
 	closeMaster := s.close
 	s.close = sync.OnceValue(func() error { return errors.Join(r.close(), closeMaster()) })
+}
+
+// ofServer makes callers of Locate share their questions.
+func (s *Store) ofServer() {
+	s.together = newTogether(s.db)
+	closeDB := s.close
+	s.close = sync.OnceValue(func() error {
+		s.together.close()
+		return closeDB()
+	})
 }
 
 // Close implements [store.Store].

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ var raceChecks = []check{
 	{"AWriteThatReturnedIsRead", writeThatReturnedIsRead},
 	{"CountedCopiesAreAllCounted", countedCopiesAreAllCounted},
 	{"ManyReadAtOnceFromTheStart", manyReadAtOnceFromTheStart},
+	{"ManyWhoLocateAtOnceFindTheirOwn", manyWhoLocateAtOnceFindTheirOwn},
 }
 
 func manyClosesOfAKeyLeaveOneFile(e env) {
@@ -290,6 +292,37 @@ func manyReadAtOnceFromTheStart(e env) {
 			}
 		} else if _, err := e.s.FileByKey(e.ctx, dm, "no"); !errors.Is(err, store.ErrNotFound) {
 			e.Errorf("find key: got %v; want %v", err, store.ErrNotFound)
+		}
+	})
+}
+
+// A store may answer several at once: each gets what he asked for, in his domain, also
+// when others ask for what is not there, or for the same.
+func manyWhoLocateAtOnceFindTheirOwn(e env) {
+	const n = 40
+	e.home()
+	other := e.domain("other")
+	fids := map[mogile.Key]mogile.FID{} // of every second key that is asked for
+	for i := range n {
+		fids[mogile.Key(fmt.Sprint("key", i))] = e.put(mogile.Key(fmt.Sprint("key", i)))
+	}
+	twin, err := e.s.OpenUpload(e.ctx, store.Upload{Domain: other, Key: "key1", Devices: []mogile.DevID{2}})
+	e.must(err, "open upload in another domain")
+	_, err = e.s.CloseUpload(e.ctx, store.Closing{FID: twin, Dev: 2, Domain: other, Key: "key1", Length: 7})
+	e.must(err, "close upload in another domain")
+	sum := mogile.Checksum{Type: mogile.HashMD5, Sum: make([]byte, 16)}
+	e.must(e.s.SetChecksum(e.ctx, twin, sum), "set checksum of fid %d", twin)
+	together(8*n, func(i int) {
+		key := mogile.Key(fmt.Sprint("key", i%(2*n)))
+		f, devs, sum, err := e.s.Locate(e.ctx, dm, key)
+		if fid := fids[key]; fid == 0 {
+			e.wants(store.ErrNotFound, err, "locate %q", key)
+		} else if err != nil || f.FID != fid || f.Key != key || len(devs) != 1 || devs[0] != 1 || !sum.IsZero() {
+			e.Errorf("locate %q: got %+v on %v with %v, %v; want fid %d on device 1", key, f, devs, sum, err, fid)
+		}
+		f, devs, sum, err = e.s.Locate(e.ctx, other, "key1")
+		if err != nil || f.FID != twin || len(devs) != 1 || devs[0] != 2 || sum.IsZero() {
+			e.Errorf("locate in another domain: got %+v on %v with %v, %v; want fid %d on device 2", f, devs, sum, err, twin)
 		}
 	})
 }
