@@ -13,8 +13,11 @@ func TestADeadDeviceIsMadeUpForThoughTheTrackerDies(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, options{})
 	r.fill()
-	const dead mogile.DevID = 1
 	first, second := r.trackers[0], r.trackers[1]
+	for _, k := range r.trackers {
+		process.Eventually(t, patience, "utilisation of each device", func() bool { return r.utilized(k) == len(r.living) })
+	}
+	const dead mogile.DevID = 1
 	before := r.copiesOn(dead)
 	if before < files/20 {
 		t.Fatalf("got %d copies on device %d; want a fair share of %d files", before, dead, files)

@@ -177,6 +177,17 @@ func (r *rig) inOrder(k *tracker) int {
 	return n
 }
 
+// utilized is of how many devices a tracker knows how busy they are.
+func (r *rig) utilized(k *tracker) int {
+	n := 0
+	for name, value := range r.do(k, "get_devices") {
+		if strings.HasSuffix(name, "_utilization") && value != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // do gives a command that is not refused.
 func (r *rig) do(k *tracker, command string, args ...string) protocol.Values {
 	r.t.Helper()
@@ -250,7 +261,8 @@ func (r *rig) upload(ctx context.Context, k *tracker, i int) error {
 	return nil
 }
 
-// fill uploads all files through both trackers and waits until each has its copies.
+// fill uploads all files through both trackers, waits until each has its copies, and fails
+// unless each was copied once.
 func (r *rig) fill() {
 	r.t.Helper()
 	uploads, ctx := errgroup.WithContext(r.t.Context())
