@@ -72,6 +72,7 @@ type Client struct {
 	madeDirs   *memory // MKCOL succeeded
 	noMKCOL    *memory // devices that don't know it
 	noChannels *memory // hosts whose side channel can't be reached
+	channels   *channels
 }
 
 // New makes a client. Close it to drop its idle connections.
@@ -81,6 +82,7 @@ func New(config Config) *Client {
 		madeDirs: newMemory(), noMKCOL: newMemory(), noChannels: newMemory(),
 	}
 	c.dialer = net.Dialer{Timeout: c.config.ConnTimeout}
+	c.channels = newChannels(&c.dialer)
 	transport := c.config.Transport
 	if transport == nil {
 		c.own = &http.Transport{
@@ -100,6 +102,7 @@ func New(config Config) *Client {
 
 // Close drops the idle connections. The client can still be used.
 func (c *Client) Close() {
+	c.channels.close()
 	if c.own != nil {
 		c.own.CloseIdleConnections()
 	}

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bufio"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -26,20 +25,39 @@ const (
 	// channelMemory is how long a side channel that can't be reached is not tried
 	// again, as the connection to one that is down costs the whole timeout.
 	channelMemory = time.Minute
-	// maxAnswer bounds a line of the side channel.
-	maxAnswer = 4 << 10
+	// fsckReason has a node take such digests one at a time on each disk, and fsckWait
+	// is how long one may wait for its turn (docs/spec/jobs.md §10.3).
+	fsckReason = "fsck"
+	fsckWait   = time.Hour
 )
 
 // Digest has a stored file read and digested: by its node when that can, else here.
 // [ErrMissing]: the node has no such file.
 func (c *Client) Digest(ctx context.Context, url string, t mogile.HashType) (mogile.Checksum, error) {
-	if t == mogile.HashNone {
+	return c.digest(ctx, url, inquiry{hash: t})
+}
+
+// DigestForFsck is Digest for one of many files: the node has it wait for others, so that
+// clients hardly notice. It may take long.
+func (c *Client) DigestForFsck(ctx context.Context, url string, t mogile.HashType) (mogile.Checksum, error) {
+	return c.digest(ctx, url, inquiry{hash: t, reason: fsckReason, patience: fsckWait})
+}
+
+// inquiry is what is asked of a side channel.
+type inquiry struct {
+	hash     mogile.HashType
+	reason   string        // or empty
+	patience time.Duration // beyond what reading takes
+}
+
+func (c *Client) digest(ctx context.Context, url string, in inquiry) (mogile.Checksum, error) {
+	if in.hash == mogile.HashNone {
 		return mogile.Checksum{}, fmt.Errorf("digest %s: no algorithm", url)
 	}
-	if sum, err := c.askDigest(ctx, url, t); err == nil {
+	if sum, err := c.askDigest(ctx, url, in); err == nil {
 		return sum, nil
 	}
-	sum, err := c.readDigest(ctx, url, t)
+	sum, err := c.readDigest(ctx, url, in.hash)
 	if err != nil {
 		return mogile.Checksum{}, fmt.Errorf("digest: %w", err)
 	}
@@ -66,8 +84,9 @@ func (c *Client) readDigest(ctx context.Context, url string, t mogile.HashType) 
 }
 
 // askDigest asks over the side channel (docs/spec/storage-node.md §3). Any error means
-// that the file had better be read.
-func (c *Client) askDigest(ctx context.Context, url string, t mogile.HashType) (mogile.Checksum, error) {
+// that the file had better be read. A channel that was kept and breaks may have met a node
+// that was just hanging up: a new one is tried.
+func (c *Client) askDigest(ctx context.Context, url string, in inquiry) (mogile.Checksum, error) {
 	u, err := neturl.Parse(url)
 	if err != nil {
 		return mogile.Checksum{}, err
@@ -76,25 +95,54 @@ func (c *Client) askDigest(ctx context.Context, url string, t mogile.HashType) (
 	if c.noChannels.has(addr) {
 		return mogile.Checksum{}, errors.New("side channel was down a moment ago")
 	}
-	conn, err := c.dialer.DialContext(ctx, "tcp", addr)
+	ch, err := c.channels.open(ctx, addr)
+	if err == nil {
+		var sum mogile.Checksum
+		if sum, err = c.converse(ctx, addr, ch, u.EscapedPath(), in); !ch.used || !broke(err) {
+			return sum, err
+		}
+		ch, err = c.channels.dial(ctx, addr)
+	}
 	if err != nil {
-		c.noChannels.add(addr, channelMemory)
+		if ctx.Err() == nil {
+			c.noChannels.add(addr, channelMemory)
+		}
 		return mogile.Checksum{}, err
 	}
-	defer conn.Close()
-	// A deadline in the past ends every wait when ctx is over.
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
-	return c.converse(ctx, conn, u.EscapedPath(), t)
+	return c.converse(ctx, addr, ch, u.EscapedPath(), in)
 }
 
-// converse asks for the size first: it says how long to wait for the digest.
-func (c *Client) converse(ctx context.Context, conn net.Conn, uri string, t mogile.HashType) (mogile.Checksum, error) {
-	_ = conn.SetDeadline(time.Now().Add(c.config.NodeTimeout))
-	if _, err := fmt.Fprintf(conn, "size %s\r\n%s %s\r\n", uri, t, uri); err != nil {
+// broke reports whether a channel ended before it had said all: no answer that is of no
+// use, and no silence.
+func broke(err error) bool {
+	var failed *net.OpError
+	return errors.Is(err, io.EOF) || (errors.As(err, &failed) && !failed.Timeout())
+}
+
+// converse asks on a channel, and keeps it if it is as good as before.
+func (c *Client) converse(ctx context.Context, addr string, ch *channel, uri string, in inquiry) (mogile.Checksum, error) {
+	// A deadline in the past ends every wait when ctx is over.
+	stop := context.AfterFunc(ctx, func() { _ = ch.SetDeadline(time.Unix(1, 0)) })
+	sum, err := c.exchange(ctx, ch, uri, in)
+	if !stop() || err != nil {
+		_ = ch.Close()
+		return sum, err
+	}
+	c.channels.keep(addr, ch)
+	return sum, nil
+}
+
+// exchange asks for the size first: it says how long to wait for the digest.
+func (c *Client) exchange(ctx context.Context, ch *channel, uri string, in inquiry) (mogile.Checksum, error) {
+	question := "size " + uri + "\r\n" + in.hash.String() + " " + uri
+	if in.reason != "" {
+		question += " " + in.reason
+	}
+	_ = ch.SetDeadline(time.Now().Add(c.config.NodeTimeout))
+	if _, err := io.WriteString(ch, question+"\r\n"); err != nil {
 		return mogile.Checksum{}, err
 	}
-	lines := bufio.NewReaderSize(conn, maxAnswer)
-	line, err := lines.ReadSlice('\n')
+	line, err := ch.lines.ReadSlice('\n')
 	if err != nil {
 		return mogile.Checksum{}, err
 	}
@@ -102,14 +150,14 @@ func (c *Client) converse(ctx context.Context, conn net.Conn, uri string, t mogi
 	if err != nil {
 		return mogile.Checksum{}, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(c.config.NodeTimeout + digestWait(size)))
+	_ = ch.SetDeadline(time.Now().Add(c.config.NodeTimeout + in.patience + digestWait(size)))
 	if ctx.Err() != nil { // its deadline may have been overwritten just now
 		return mogile.Checksum{}, context.Cause(ctx)
 	}
-	if line, err = lines.ReadSlice('\n'); err != nil {
+	if line, err = ch.lines.ReadSlice('\n'); err != nil {
 		return mogile.Checksum{}, err
 	}
-	return parseDigest(string(line), uri, t)
+	return parseDigest(string(line), uri, in.hash)
 }
 
 func digestWait(size int64) time.Duration {

@@ -1,11 +1,15 @@
 package node_test
 
 import (
+	"bufio"
 	"crypto/md5"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,4 +100,82 @@ func FuzzSideChannelAnswer(f *testing.F) {
 			t.Errorf("digest answer %q was taken as %s", digest, sum)
 		}
 	})
+}
+
+func TestDigestsForFsckSayWhatTheyAreFor(t *testing.T) {
+	port, heard := sideChannel(t, answersDigests)
+	n, c := newNode(t), newClient(t, node.Config{Management: port})
+	got, err := c.DigestForFsck(t.Context(), n.URL+path, md5Type)
+	if err != nil || !got.Equal(md5Of("hello")) {
+		t.Errorf("got %v, %v; want %v", got, err, md5Of("hello"))
+	}
+	if lines := heard(); fmt.Sprint(lines) != "[size "+path+" MD5 "+path+" fsck]" {
+		t.Errorf("side channel heard %q; want the reason", lines)
+	}
+}
+
+func answersDigests(line string) string {
+	words := strings.Fields(line)
+	if words[0] == "size" {
+		return words[1] + " 5\r\n"
+	}
+	return words[1] + " MD5=" + md5Of("hello").Hex() + "\r\n"
+}
+
+func TestDigestsShareAConnection(t *testing.T) {
+	port, conns := countedChannel(t, 0)
+	n, c := newNode(t), newClient(t, node.Config{Management: port})
+	for range 5 {
+		if got, err := c.Digest(t.Context(), n.URL+path, md5Type); err != nil || !got.Equal(md5Of("hello")) {
+			t.Fatalf("got %v, %v; want %v", got, err, md5Of("hello"))
+		}
+	}
+	if got := conns(); got != 1 || len(n.hears()) != 0 {
+		t.Errorf("got %d connections; want 1, and no file read", got)
+	}
+}
+
+// A node that restarts hangs up on what we keep.
+func TestADigestOutlivesTheConnectionThatWasKept(t *testing.T) {
+	port, conns := countedChannel(t, 2)
+	n, c := newNode(t), newClient(t, node.Config{Management: port})
+	for range 5 {
+		if got, err := c.Digest(t.Context(), n.URL+path, md5Type); err != nil || !got.Equal(md5Of("hello")) {
+			t.Fatalf("got %v, %v; want %v", got, err, md5Of("hello"))
+		}
+	}
+	if got := conns(); got != 5 || len(n.hears()) != 0 {
+		t.Errorf("got %d connections; want one for each digest, and no file read", got)
+	}
+}
+
+// countedChannel is a side channel that counts its connections, and hangs up after so
+// many lines; 0 means never.
+func countedChannel(t *testing.T, lines int) (port uint16, conns func() int64) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	var n atomic.Int64
+	serve := func(conn net.Conn) {
+		defer conn.Close()
+		in := bufio.NewScanner(conn)
+		for i := 0; (lines == 0 || i < lines) && in.Scan(); i++ {
+			_, _ = io.WriteString(conn, answersDigests(in.Text()))
+		}
+	}
+	wg.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			n.Add(1)
+			wg.Go(func() { serve(conn) })
+		}
+	})
+	t.Cleanup(func() { _ = ln.Close(); wg.Wait() })
+	return uint16(ln.Addr().(*net.TCPAddr).Port), n.Load
 }
