@@ -249,6 +249,9 @@ type Queue interface {
 	// Waiting counts the rows that wait, claimed ones too: all that are not parked,
 	// in ReplicateQueue without what is new.
 	Waiting(ctx context.Context, q QueueName) (int64, error)
+	// DueWithin counts the rows that are due or will be within d, claimed ones too when
+	// their claim runs out by then.
+	DueWithin(ctx context.Context, q QueueName, d time.Duration) (int64, error)
 }
 
 // Erased is a claimed row of DeleteQueue, and copies of its fid whose bytes are gone.

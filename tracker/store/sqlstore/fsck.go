@@ -176,6 +176,14 @@ func (s *Store) clearOldest(ctx context.Context) (more bool, err error) {
 	return more, err
 }
 
+// DueWithin implements [store.Queue].
+func (s *Store) DueWithin(ctx context.Context, q store.QueueName, d time.Duration) (n int64, err error) {
+	err = s.inQueue(ctx, q, func(t *tx, rows queueRows) error {
+		return t.row("SELECT COUNT(*) FROM "+rows.table+" WHERE "+rows.only+"nexttry <= UNIX_TIMESTAMP() + ?", seconds(d)).Scan(&n)
+	})
+	return n, wrap(err, "count what comes due in %s", q)
+}
+
 // MaxFID implements [store.Files].
 func (s *Store) MaxFID(ctx context.Context) (fid mogile.FID, err error) {
 	err = s.db.read(ctx, func(t *tx) error { return t.row("SELECT COALESCE(MAX(fid), 0) FROM file").Scan(&fid) })

@@ -31,6 +31,7 @@ var queueChecks = []check{
 	{"ParkedRowsAreNeverDue", forQueues(parkedRowsAreNeverDue)},
 	{"NextDueTellsHowLong", forQueues(nextDueTellsHowLong)},
 	{"WaitingRowsAreCounted", forQueues(waitingRowsAreCounted)},
+	{"RowsThatComeDueAreCounted", forQueues(rowsThatComeDueAreCounted)},
 	{"WhatIsNewDoesNotWait", whatIsNewDoesNotWait},
 	{"ErasedFidsAreFinished", erasedFidsAreFinished},
 	{"AFidWithACopyLeftIsNotFinished", fidWithACopyLeftIsNotFinished},
@@ -271,6 +272,25 @@ func waitingRowsAreCounted(e env, q store.QueueName) {
 	e.must(e.s.Park(e.ctx, q, 3, 1), "park")
 	e.claim(q, 1, time.Hour, e.due(q, 1, 2)[0])
 	waiting(3)
+}
+
+func rowsThatComeDueAreCounted(e env, q store.QueueName) {
+	within := func(d time.Duration, want int64) {
+		e.Helper()
+		n, err := e.s.DueWithin(e.ctx, q, d)
+		e.must(err, "count what comes due")
+		e.same(n, want, "rows of %s that come due within %v", q, d)
+	}
+	within(time.Hour, 0)
+	e.enqueue(q, 0, 1, 2, 5)
+	e.enqueue(q, time.Hour, 3, 4)
+	within(time.Minute, 3)
+	within(2*time.Hour, 5)
+	e.must(e.s.Park(e.ctx, q, 5, 1), "park")
+	e.claim(q, 1, 30*time.Minute, e.due(q, 1, 2)[0])
+	within(time.Minute, 1)
+	within(45*time.Minute, 2)
+	within(2*time.Hour, 4)
 }
 
 func whatIsNewDoesNotWait(e env) {
