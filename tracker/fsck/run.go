@@ -19,7 +19,7 @@ const (
 	highest      = "fsck_highest_fid_checked"
 	atEnd        = "fsck_fid_at_end"
 	startFID     = "fsck_start_fid"
-	fidsChecked  = "fsck_fids_checked" // has always been 0
+	fidsChecked  = "fsck_fids_checked" // files queued since the start; with peers 0
 	policyOnly   = "fsck_opt_policy_only"
 	startLogID   = "fsck_start_maxlogid"
 	logProcessed = "fsck_logid_processed"
@@ -32,6 +32,8 @@ type Run struct {
 	Host string
 	// Highest is the last fid that was queued, End the last one to be.
 	Highest, End mogile.FID
+	// Queued is how many files were queued since the start. (Peers don't count them.)
+	Queued int64
 	// PolicyOnly: the copies themselves are not looked at.
 	PolicyOnly bool
 	// Started and Stopped are database unix times; 0 means never.
@@ -49,15 +51,26 @@ type Count struct {
 // Running reports whether files are being queued.
 func (r Run) Running() bool { return r.Host != "" }
 
+// Progress is how many of the queued files are checked when so many rows wait, and how
+// many that are in a second. Files that could not be checked yet wait, too.
+func (r Run) Progress(now, waiting int64) (checked int64, perSecond float64) {
+	until := now
+	if !r.Running() && r.Stopped > 0 {
+		until = r.Stopped
+	}
+	checked = max(r.Queued-waiting, 0)
+	return checked, float64(checked) / float64(max(until-r.Started, 1))
+}
+
 // complete reports whether a run came to its end.
 func (r Run) complete() bool { return r.Highest != 0 && r.Highest >= r.End }
 
 // Read is the run that the settings tell of. What is no number counts as 0.
 func Read(settings map[string]string) Run {
 	r := Run{
-		Host:    settings[HostField],
+		Host: settings[HostField], Queued: number(settings[fidsChecked]),
 		Highest: mogile.FID(number(settings[highest])), End: mogile.FID(number(settings[atEnd])),
-		PolicyOnly: settings[policyOnly] != "" && settings[policyOnly] != "0",
+		PolicyOnly: PolicyOnly(func(field string) string { return settings[field] }),
 		Started:    number(settings[startTime]), Stopped: number(settings[stopTime]),
 	}
 	for _, field := range slices.Sorted(maps.Keys(settings)) {
@@ -66,6 +79,12 @@ func Read(settings map[string]string) Run {
 		}
 	}
 	return r
+}
+
+// PolicyOnly reports whether the copies themselves are to be left alone.
+func PolicyOnly(setting func(field string) string) bool {
+	only := setting(policyOnly)
+	return only != "" && only != "0"
 }
 
 func number(s string) int64 {
@@ -137,9 +156,4 @@ func forget(settings map[string]string, f Facts) Changes {
 		}
 	}
 	return c
-}
-
-// Advance says that files are queued up to a fid.
-func Advance(to mogile.FID) Changes {
-	return Changes{Set: map[string]string{highest: to.String()}}
 }

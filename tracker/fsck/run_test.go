@@ -76,7 +76,13 @@ func TestStopAndResetDoTheirPart(t *testing.T) {
 	if _, only := reset["fsck_opt_policy_only"]; only || reset["fsck_highest_fid_checked"] != "12" {
 		t.Errorf("reset behind 12: got %v; want that position, and the copies checked", reset)
 	}
-	reset.change(fsck.Advance(44)).is(t, "advance", reset.change(fsck.Changes{Set: settings{"fsck_highest_fid_checked": "44"}}))
+	advance, err := fsck.Advance(reset, fsck.Read(reset), 44, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset.change(advance).is(t, "advance", reset.change(fsck.Changes{
+		Set: settings{"fsck_highest_fid_checked": "44", "fsck_fids_checked": "30"},
+	}))
 }
 
 func TestARunIsReadFromItsSettings(t *testing.T) {
