@@ -74,9 +74,13 @@ var table = map[string]row{
 		libs:  []string{zapLib},
 		tests: []string{"tracker/store/sqlstore"},
 	},
+	"tracker/checker": {
+		ours: []string{"mogile", "tracker/store", "tracker/topology", "tracker/node", "tracker/fsck"},
+		libs: []string{zapLib, syncLib},
+	},
 	"tracker/job": {
 		ours: []string{
-			"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/monitor",
+			"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/monitor", "tracker/checker",
 			"tracker/fsck", "tracker/rebalance", "tracker/injector",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},

@@ -7,16 +7,6 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
-// set stores settings as they are and has the topology read anew.
-func (r *rig) set(settings map[string]string) {
-	r.t.Helper()
-	ctx := r.t.Context()
-	r.check(r.store.ChangeSettings(ctx, func(map[string]string) (store.SettingChanges, error) {
-		return store.SettingChanges{Set: settings}, nil
-	}))
-	r.check(r.live.Reload(ctx))
-}
-
 func TestReplicatePutsCopiesIntoTheZonesOfThePolicy(t *testing.T) {
 	for policy, want := range map[string][]mogile.DevID{
 		"HostsPerNetwork(near=2, far=2)":                   {1, 2, 3, 4},
@@ -29,9 +19,9 @@ func TestReplicatePutsCopiesIntoTheZonesOfThePolicy(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, mogile.Class{MinDevCount: 1, Policy: policy},
 				[]mogile.DevID{1}, []mogile.DevID{2}, []mogile.DevID{3}, []mogile.DevID{4})
-			r.set(map[string]string{
-				"network_zones": "near,far", "zone_near": "127.0.0.0/24", "zone_far": "127.0.0.3/32, 127.0.0.4/32",
-			})
+			r.set("network_zones", "near,far")
+			r.set("zone_near", "127.0.0.0/24")
+			r.set("zone_far", "127.0.0.3/32, 127.0.0.4/32")
 			fid := r.upload("a", 1, mogile.Checksum{})
 			r.start()
 			r.jobs.Wake(store.ReplicateQueue)

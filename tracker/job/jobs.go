@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/checker"
 	"github.com/mogilefs/caddy-mogilefs/tracker/injector"
 	"github.com/mogilefs/caddy-mogilefs/tracker/monitor"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
@@ -31,7 +32,7 @@ const (
 	Delete    Name = "delete"
 	// Master is what hands the rows of the queues to the workers.
 	Master Name = "job_master"
-	// Fsck has no engine yet: operators may want workers, and none come.
+	// Fsck checks files.
 	Fsck Name = "fsck"
 	// Reaper takes care of the files of dead devices.
 	Reaper Name = "reaper"
@@ -42,15 +43,16 @@ const MaxWorkers = 500
 
 // defaultWorkers is how many work at once when the operator says nothing. (The peer has
 // one of each; ours share a process and cost little.) Nothing changes it.
-var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 16, Delete: 16, Reaper: 1}
+var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 16, Delete: 16, Fsck: 8, Reaper: 1}
 
 // Store is what jobs do to the tracker's database.
 type Store interface {
 	FileByFID(ctx context.Context, fid mogile.FID) (store.File, error)
 	SweepUploads(ctx context.Context, age time.Duration, limit int) (int, error)
 	SetDeviceUsage(ctx context.Context, devs []mogile.Device) error
-	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]store.Known, error)
 	Reap(ctx context.Context, dev mogile.DevID, limit int) (int, error)
+	checker.Store
+	checker.Runs
 	injector.Store
 	store.Copies
 	store.Queue
@@ -62,7 +64,7 @@ type Nodes interface {
 	monitor.Nodes
 	Copier
 	Deleter
-	Sizer
+	Looker
 }
 
 // Copier makes copies.
@@ -72,14 +74,20 @@ type Copier interface {
 	Digest(ctx context.Context, url string, t mogile.HashType) (mogile.Checksum, error)
 }
 
+// Sizer says how long copies are.
+type Sizer interface {
+	Size(ctx context.Context, url string) (n int64, found bool, err error)
+}
+
+// Looker looks at copies.
+type Looker interface {
+	Sizer
+	DigestForFsck(ctx context.Context, url string, t mogile.HashType) (mogile.Checksum, error)
+}
+
 // Deleter removes copies.
 type Deleter interface {
 	Delete(ctx context.Context, url string) error
-}
-
-// Sizer looks at copies.
-type Sizer interface {
-	Size(ctx context.Context, url string) (n int64, found bool, err error)
 }
 
 // Config is what jobs work with.
@@ -88,7 +96,7 @@ type Config struct {
 	Topology *topology.Live
 	Nodes    Nodes
 	// Workers is how many of each job work at once; a job it does not name has its
-	// default: 16 replicate, 16 delete, 1 monitor, 1 reaper. See [CheckWorkers].
+	// default: 16 replicate, 16 delete, 8 fsck, 1 monitor, 1 reaper. See [CheckWorkers].
 	Workers map[Name]int
 	// CopiesPerDevice is how many copies are read from and written to one device at a
 	// time, but of large files at most two; 0 means 8.
@@ -122,6 +130,7 @@ type Jobs struct {
 	crews      map[Name]*crew
 	sweep      *sweeper
 	reaper     *reaper
+	injector   *checker.Injector
 
 	ctx     context.Context // over when Close begins
 	cancel  context.CancelCauseFunc
@@ -160,6 +169,8 @@ func New(config Config) *Jobs {
 		Store: config.Store, Topology: config.Topology, Hostname: config.Hostname, Rand: config.Rand, Logger: config.Logger,
 		Queued: func() { j.wakeCrews(store.RebalanceQueue) },
 	})
+	j.crews[Fsck] = newCrew(config, Fsck, newInspector(config, j.crews[Replicate].wake).queue())
+	j.injector = newFsckInjector(config, j.crews[Fsck].wake)
 	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}
 	return j
 }
@@ -182,6 +193,7 @@ func (j *Jobs) Start() {
 	j.wg.Go(func() { j.afterAllSeen(j.sweep.run) })
 	j.wg.Go(func() { j.afterAllSeen(j.reaper.run) })
 	j.wg.Go(func() { j.afterAllSeen(j.rebalance.Run) })
+	j.wg.Go(func() { j.afterAllSeen(j.injector.Run) })
 }
 
 func (j *Jobs) afterAllSeen(run func(context.Context)) {
@@ -210,7 +222,10 @@ func (j *Jobs) Close() {
 // Wake says that a queue has got work, or that who fills it has. It never waits; saying it
 // often at once is saying it once.
 func (j *Jobs) Wake(q store.QueueName) {
-	if q == store.RebalanceQueue {
+	switch q {
+	case store.FsckQueue:
+		j.injector.Wake()
+	case store.RebalanceQueue:
 		j.rebalance.Wake()
 	}
 	j.wakeCrews(q)
@@ -311,6 +326,7 @@ func (j *Jobs) Want(name Name, n int) {
 			c.hold(n == 0)
 		}
 		j.rebalance.Hold(n == 0)
+		j.injector.Hold(n == 0)
 	default:
 		j.wanted[name] = n
 	}
@@ -337,6 +353,7 @@ func (j *Jobs) Tell(name Name, text string) int {
 		for _, c := range j.crews {
 			c.wake()
 		}
+		j.injector.Wake()
 	}
 	switch {
 	case c != nil:

@@ -73,11 +73,11 @@ func TestWorkersCanBeChangedWhileTheyWork(t *testing.T) {
 	r.start()
 	fid := r.upload("a", 1, mogile.Checksum{})
 	r.jobs.Wake(store.ReplicateQueue)
-	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 reaper 1/1 replicate 0/0" {
+	if got := status(r); got != "delete 16/16 fsck 8/8 job_master 1/1 monitor 1/1 reaper 1/1 replicate 0/0" {
 		t.Errorf("got status %s; want no replicate worker", got)
 	}
 	r.jobs.Want(job.Replicate, 3)
-	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 reaper 1/1 replicate 3/3" {
+	if got := status(r); got != "delete 16/16 fsck 8/8 job_master 1/1 monitor 1/1 reaper 1/1 replicate 3/3" {
 		t.Errorf("got status %s; want 3 replicate workers", got)
 	}
 	if got := r.await(); got.fate != "finished" || got.fid != fid {
@@ -117,7 +117,7 @@ func TestWithoutMasterTheQueuesAreLeftAlone(t *testing.T) {
 	r := newRig(t, twice, one, two)
 	r.jobs.Want(job.Master, 0)
 	r.start()
-	if got := status(r); got != "delete 16/16 job_master 0/0 monitor 1/1 reaper 1/1 replicate 16/16" {
+	if got := status(r); got != "delete 16/16 fsck 8/8 job_master 0/0 monitor 1/1 reaper 1/1 replicate 16/16" {
 		t.Errorf("got status %s; want no master", got)
 	}
 	fid := r.upload("a", 1, mogile.Checksum{})
@@ -131,7 +131,7 @@ func TestWithoutMasterTheQueuesAreLeftAlone(t *testing.T) {
 	if got := r.await(); got.fate != "finished" || got.fid != fid {
 		t.Errorf("got %+v; want fid %d finished", got, fid)
 	}
-	if got := status(r); got != "delete 16/16 job_master 1/1 monitor 1/1 reaper 1/1 replicate 16/16" {
+	if got := status(r); got != "delete 16/16 fsck 8/8 job_master 1/1 monitor 1/1 reaper 1/1 replicate 16/16" {
 		t.Errorf("got status %s; want one master", got)
 	}
 }
@@ -183,8 +183,7 @@ func TestConfiguredWorkersAreChecked(t *testing.T) {
 		want string
 	}{
 		{"replicate", -1, "want 0 to 500"}, {"replicate", 501, "want 0 to 500"},
-		{"monitor", 0, "exactly 1"}, {"monitor", 2, "exactly 1"}, {"reaper", 2, "want 0 or 1"}, {"reaper", -1, "want 0 or 1"}, {"cleaner", 1, "[delete monitor reaper replicate]"},
-		{"fsck", 1, "[delete monitor reaper replicate]"},
+		{"monitor", 0, "exactly 1"}, {"monitor", 2, "exactly 1"}, {"reaper", 2, "want 0 or 1"}, {"reaper", -1, "want 0 or 1"}, {"cleaner", 1, "[delete fsck monitor reaper replicate]"},
 	} {
 		if err := job.CheckWorkers(c.name, c.n); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%d %s: got error %v; want one with %q", c.n, c.name, err, c.want)

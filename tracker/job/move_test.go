@@ -35,14 +35,6 @@ func (r *rig) corrupt(fid mogile.FID, dev mogile.DevID) {
 	r.hosts[dev].put(fid.Path(dev), "HELLO, REPLICA")
 }
 
-// lose removes the bytes of a copy that stays recorded.
-func (r *rig) lose(fid mogile.FID, dev mogile.DevID) {
-	h := r.hosts[dev]
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.files, fid.Path(dev))
-}
-
 func TestACopyIsMovedWhereItsRowSays(t *testing.T) {
 	r, fid := moveRig(t, twice, mogile.Checksum{})
 	var changed []string

@@ -189,3 +189,18 @@ func (r *rig) wantCopies(fid mogile.FID, want ...mogile.DevID) {
 		}
 	}
 }
+
+// lose takes the bytes of a copy away, which stays recorded.
+func (r *rig) lose(fid mogile.FID, dev mogile.DevID) {
+	h := r.hosts[dev]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.files, fid.Path(dev))
+}
+
+// set stores a setting as it is and has the topology read anew.
+func (r *rig) set(field, value string) {
+	r.t.Helper()
+	r.check(r.store.SetSetting(r.t.Context(), field, value))
+	r.check(r.live.Reload(r.t.Context()))
+}

@@ -15,7 +15,7 @@ func errorSweep(t *testing.T, q store.QueueName, build func(t *testing.T) (*rig,
 		r, fid := build(t)
 		r.start()
 		r.store.failNext(i)
-		r.check(r.store.Enqueue(t.Context(), q, 0, fid))
+		r.check(r.store.Store.Enqueue(t.Context(), q, 0, fid))
 		r.jobs.Wake(q)
 		got := r.await()
 		failed := r.store.hasFailed()

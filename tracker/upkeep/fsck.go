@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/fsck"
@@ -47,7 +48,7 @@ func (u *Upkeep) fsckStart(ctx context.Context, _ call) error {
 	if err != nil {
 		return err
 	}
-	return u.steer(ctx, func(now map[string]string, f fsck.Facts) (fsck.Changes, error) {
+	err = u.steer(ctx, func(now map[string]string, f fsck.Facts) (fsck.Changes, error) {
 		switch {
 		case now[fsck.HostField] != "":
 			return fsck.Changes{}, protocol.Failf(protocol.FsckRunning, "fsck is already running")
@@ -56,6 +57,10 @@ func (u *Upkeep) fsckStart(ctx context.Context, _ call) error {
 		}
 		return fsck.Start(now, self, f), nil
 	})
+	if err == nil {
+		u.jobs.Wake(store.FsckQueue)
+	}
+	return err
 }
 
 func (u *Upkeep) fsckStop(ctx context.Context, _ call) error {
@@ -70,9 +75,13 @@ func (u *Upkeep) fsckStop(ctx context.Context, _ call) error {
 
 func (u *Upkeep) fsckReset(ctx context.Context, in call) error {
 	behind := mogile.FID(max(in.num("startpos"), 0))
-	return u.steer(ctx, func(now map[string]string, f fsck.Facts) (fsck.Changes, error) {
+	err := u.steer(ctx, func(now map[string]string, f fsck.Facts) (fsck.Changes, error) {
 		return fsck.Reset(now, behind, in.truthy("policy_only"), f), nil
 	})
+	if err == nil {
+		u.jobs.Wake(store.FsckQueue)
+	}
+	return err
 }
 
 func (u *Upkeep) fsckClearLog(ctx context.Context, _ call) error {
@@ -129,9 +138,27 @@ func (u *Upkeep) fsckStatus(ctx context.Context, in call) error {
 	in.out.AddInt("stop_time", r.Stopped)
 	in.out.AddInt("current_time", f.Now)
 	in.out.AddInt("max_logid", f.MaxLogID)
+	if err := u.fsckProgress(ctx, in, r, f.Now); err != nil {
+		return fmt.Errorf("read the state of fsck: %w", err)
+	}
 	for _, count := range r.Counts {
 		in.out.AddInt("num_"+string(count.Code), count.N)
 	}
+	return nil
+}
+
+// fsckProgress is what peers don't tell: how many files are checked since the start, how
+// many that is in a second, and how many are queued yet. It says nothing of a run that a
+// peer queues files for, as that does not count them.
+func (u *Upkeep) fsckProgress(ctx context.Context, in call, r fsck.Run, now int64) error {
+	waiting, err := u.store.WorkLength(ctx, store.FsckWork)
+	if err != nil || r.Queued == 0 {
+		return err
+	}
+	checked, perSecond := r.Progress(now, waiting)
+	in.out.AddInt("files_checked", checked)
+	in.out.AddInt("files_waiting", waiting)
+	in.out.Add("files_per_second", strconv.FormatFloat(perSecond, 'f', 1, 64))
 	return nil
 }
 

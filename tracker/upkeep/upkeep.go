@@ -18,8 +18,8 @@ type Store interface {
 	store.Settings
 	store.FsckLog
 	store.Clock
-	WorkLength(ctx context.Context, k store.WorkKind) (int64, error)
 	MaxFID(ctx context.Context) (mogile.FID, error)
+	WorkLength(ctx context.Context, k store.WorkKind) (int64, error)
 	ReleaseAll(ctx context.Context, q store.QueueName) (int64, error)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -166,6 +167,41 @@ func TestAStatusDoesNotNeedTheCount(t *testing.T) {
 	}
 	o.store.fold = errDown
 	o.fails("fsck_status", errDown)
+}
+
+func TestAStatusTellsHowFarFsckIs(t *testing.T) {
+	o := newOffice(t, "here")
+	if got, err := o.ask("fsck_status"); err != nil || strings.Contains(got, "files_") {
+		t.Errorf("nothing was queued: got %q, %v; want no numbers", got, err)
+	}
+	now, err := o.store.Now(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, value := range map[string]int64{"fsck_fids_checked": 22, "fsck_start_time": now - 1010, "fsck_stop_time": now - 1000} {
+		if err := o.store.SetSetting(t.Context(), field, strconv.FormatInt(value, 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, fid := range []mogile.FID{1, 2} {
+		if err := o.store.EnqueueWork(t.Context(), store.WorkRow{FID: fid, Kind: store.FsckWork}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := o.ask("fsck_status"); err != nil || !strings.Contains(got, "&files_checked=20&files_waiting=2&files_per_second=2.0") {
+		t.Errorf("got %q, %v; want 20 of 22 checked, in 10 seconds", got, err)
+	}
+}
+
+func TestFsckWakesWhoQueuesFiles(t *testing.T) {
+	o := newOffice(t, "here")
+	o.answers("fsck_reset", "")
+	o.answers("fsck_start", "")
+	o.fails("fsck_start", protocol.FsckRunning)
+	o.answers("fsck_stop", "")
+	if o.woken != 2 {
+		t.Errorf("woken %d times; want 2: by the reset and by the start that won", o.woken)
+	}
 }
 
 func TestWhatWasReleasedIsWorkedOnAlsoWhenTheRestFails(t *testing.T) {

@@ -1,0 +1,90 @@
+package job
+
+import (
+	"context"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/checker"
+	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+// inspector has files checked, row by row.
+type inspector struct {
+	checker *checker.Checker
+	store   checker.Store
+	rand    func() float64
+	log     *zap.Logger
+}
+
+// newInspector is told whom to wake when there is something to replicate.
+func newInspector(config Config, wake func()) *inspector {
+	log := config.Logger.With(zap.String("job", string(Fsck)))
+	lock := func(ctx context.Context, fid mogile.FID) (func(), error) {
+		return config.Store.Lock(ctx, lockOf(fid), lockWait)
+	}
+	return &inspector{
+		checker: checker.New(checker.Config{
+			Store: config.Store, Topology: config.Topology, Nodes: config.Nodes,
+			Lock: lock, Content: content, Changed: config.Changed, Wake: wake, Logger: log,
+		}),
+		store: config.Store, rand: config.Rand, log: log,
+	}
+}
+
+func newFsckInjector(config Config, queued func()) *checker.Injector {
+	return checker.NewInjector(checker.InjectorConfig{
+		Store: config.Store, Topology: config.Topology, Hostname: config.Hostname, Queued: queued,
+		Logger: config.Logger.With(zap.String("job", string(Fsck))),
+	})
+}
+
+// content reports whether a class's policy is content with copies on some devices.
+func content(snap *topology.Snapshot, class mogile.Class, on []mogile.DevID) (bool, error) {
+	p, err := policy.Parse(class.Policy)
+	if err != nil {
+		return false, err
+	}
+	return p.Decide((&attempt{on: on}).facts(snap, class)).Verdict == policy.AllGood, nil
+}
+
+// queue is the files to be checked.
+func (i *inspector) queue() source {
+	return source{
+		queue: store.FsckQueue, do: i.do,
+		load: func(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
+			return i.store.LoadFiles(ctx, fids...)
+		},
+	}
+}
+
+// do checks one file. What can't be checked now is tried again, ever more rarely. (The peer
+// tries again every quarter of an hour, for ever.)
+func (i *inspector) do(ctx context.Context, w work) (outcome, error) {
+	file := w.Known
+	if !w.fresh() {
+		known, err := i.store.LoadFiles(ctx, w.FID)
+		if err != nil {
+			return outcome{}, fmt.Errorf("fsck: %w", err)
+		}
+		file = known[w.FID]
+	}
+	if file.FID == 0 { // no visible file
+		return outcome{fate: finished}, nil
+	}
+	stalled, err := i.checker.Check(ctx, w.Item, file)
+	switch {
+	case err != nil:
+		return outcome{}, fmt.Errorf("fsck: %w", err)
+	case stalled != "":
+		out := outcome{fate: postponed, delay: backoff(w.FailCount, i.rand)}
+		i.log.Info("file is not checked", zap.Stringer("fid", w.FID), zap.String("because", string(stalled)),
+			zap.Duration("again in", out.delay))
+		return out, nil
+	}
+	return outcome{fate: finished}, nil
+}
