@@ -123,8 +123,8 @@ type Holdings interface {
 	// Reap forgets the copies of at most limit fids on dev, in one transaction: those
 	// that are visible files are queued for replication, due in a second, and their
 	// devcount is recounted; of the others, which are somebody else's work, the copy
-	// goes all the same. It returns how many fids there were. A fid that is queued
-	// already keeps its row as it is.
+	// goes all the same. It returns how many fids there were. Rows that are there
+	// already are treated as by Enqueue.
 	Reap(ctx context.Context, dev mogile.DevID, limit int) (int, error)
 }
 
@@ -210,7 +210,8 @@ type Item struct {
 // Queue is the work to be done. A row outlives every crash until Finish.
 type Queue interface {
 	// Enqueue adds fids, due after delay. A fid that is queued already keeps its
-	// row as it is.
+	// row as it is, but a parked row is due after delay, too: who queues it again has
+	// seen that something has changed.
 	Enqueue(ctx context.Context, q QueueName, delay time.Duration, fids ...mogile.FID) error
 	// Claim takes at most limit rows that are due, the longest due first, and
 	// makes them due again after lease, should the caller never finish them. No
@@ -226,16 +227,16 @@ type Queue interface {
 	// loses its row whatever that says. Removing a row twice is not an error. When it
 	// fails, some may be removed.
 	Finish(ctx context.Context, q QueueName, items ...Item) error
-	// FinishErased forgets copies whose bytes are gone, and the checksums of their
-	// fids, and is Finish in DeleteQueue for the fids that then have no copy left, all
-	// in one transaction. A row whose fid has another copy, such as one that was made
-	// meanwhile, stays as it is.
+	// FinishErased forgets copies whose bytes are gone, and the checksums and parked
+	// rows of their fids in ReplicateQueue, and is Finish in DeleteQueue for the fids
+	// that then have no copy left, all in one transaction. A row whose fid has another
+	// copy, such as one that was made meanwhile, stays as it is.
 	FinishErased(ctx context.Context, erased ...Erased) error
 	// Postpone makes a row due after delay and sets its failcount (clamped to
 	// what the column holds).
 	Postpone(ctx context.Context, q QueueName, fid mogile.FID, delay time.Duration, failCount int) error
-	// Park makes a row due never, until an operator releases it, and sets its
-	// failcount.
+	// Park makes a row due never, until an operator releases it or it is queued
+	// again, and sets its failcount.
 	Park(ctx context.Context, q QueueName, fid mogile.FID, failCount int) error
 	// Queued returns the row of a fid; ErrNotFound when there is none.
 	Queued(ctx context.Context, q QueueName, fid mogile.FID) (QueueRow, error)

@@ -26,6 +26,10 @@ func (s *Store) FinishErased(ctx context.Context, erased ...store.Erased) error 
 			if _, err := t.exec("DELETE FROM checksum WHERE "+in.condition, in.args...); err != nil {
 				return err
 			}
+			// Nobody ever gets to see these.
+			if _, err := t.exec("DELETE FROM file_to_replicate WHERE nexttry = ? AND "+in.condition, in.after(never)...); err != nil {
+				return err
+			}
 		}
 		for until, claimed := range byClaim(items) {
 			err := finish(t, rows, until, fidsOf(claimed), " AND NOT EXISTS (SELECT 1 FROM file_on o WHERE o.fid = file_to_delete2.fid)")

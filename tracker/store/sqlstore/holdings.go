@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -71,6 +72,9 @@ func (s *Store) Reap(ctx context.Context, dev mogile.DevID, limit int) (reaped i
 			return err
 		}
 		reaped = len(fids)
+		if err := unpark(t, queueRows{table: "file_to_replicate"}, time.Second, fids); err != nil {
+			return err
+		}
 		for in := range inLists(fids) {
 			_, err := t.exec("INSERT IGNORE INTO file_to_replicate (fid, nexttry) SELECT fid, UNIX_TIMESTAMP() + 1 FROM file WHERE "+in.condition, in.args...)
 			if err != nil {

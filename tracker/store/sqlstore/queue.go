@@ -93,12 +93,15 @@ func (s *Store) Enqueue(ctx context.Context, q store.QueueName, delay time.Durat
 		if rows.only != "" {
 			return errors.New("its rows say more than a fid")
 		}
+		if err := unpark(t, rows, delay, fids); err != nil {
+			return err
+		}
 		return enqueue(t, q, delay, fids...)
 	})
 	return wrap(err, "enqueue %d fids in %s", len(fids), q)
 }
 
-// enqueue is for queues that are tables of their own.
+// enqueue is for queues that are tables of their own. A row that is there stays as it is.
 func enqueue(t *tx, q store.QueueName, delay time.Duration, fids ...mogile.FID) error {
 	for some := range slices.Chunk(fids, perStatement) {
 		some = padded(some)
@@ -108,6 +111,18 @@ func enqueue(t *tx, q store.QueueName, delay time.Duration, fids ...mogile.FID) 
 		}
 		_, err := t.exec("INSERT IGNORE INTO "+string(q)+" (fid, nexttry) VALUES "+
 			repeated("(?, UNIX_TIMESTAMP() + ?)", ", ", len(some)), args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unpark makes rows due after delay that are due never.
+func unpark(t *tx, rows queueRows, delay time.Duration, fids []mogile.FID) error {
+	for in := range inLists(fids) {
+		_, err := t.exec("UPDATE "+rows.table+" SET nexttry = UNIX_TIMESTAMP() + ? WHERE "+rows.only+"nexttry = ? AND "+in.condition,
+			in.after(seconds(delay), never)...)
 		if err != nil {
 			return err
 		}

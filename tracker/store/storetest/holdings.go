@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -12,7 +13,7 @@ var holdingChecks = []check{
 	{"FilesOnADeviceComeInPages", filesOnADeviceComeInPages},
 	{"ReapingQueuesAndForgets", reapingQueuesAndForgets},
 	{"ReapingForgetsCopiesOfNoFileToo", reapingForgetsCopiesOfNoFileToo},
-	{"ReapingLeavesRowsAsTheyAre", reapingLeavesRowsAsTheyAre},
+	{"ReapingLeavesRowsThatComeDue", reapingLeavesRowsThatComeDue},
 	{"ReapingManyIsOneTransaction", reapingManyIsOneTransaction},
 }
 
@@ -118,13 +119,15 @@ func reapingForgetsCopiesOfNoFileToo(e env) {
 	e.queued(store.ReplicateQueue, 99, false)
 }
 
-func reapingLeavesRowsAsTheyAre(e env) {
-	fid := e.replicating("key")
-	e.enqueue(store.ReplicateQueue, 0, fid)
-	e.must(e.s.Park(e.ctx, store.ReplicateQueue, fid, 3), "park")
-	before := e.row(store.ReplicateQueue, fid)
-	e.reap(1, 10, 1)
+func reapingLeavesRowsThatComeDue(e env) {
+	fid, parked := e.replicating("key"), e.replicating("other")
+	e.enqueue(store.ReplicateQueue, 0, fid, parked)
+	e.must(e.s.Postpone(e.ctx, store.ReplicateQueue, fid, time.Hour, 3), "postpone")
+	e.must(e.s.Park(e.ctx, store.ReplicateQueue, parked, 3), "park")
+	now, before := e.now(), e.row(store.ReplicateQueue, fid)
+	e.reap(1, 10, 2)
 	e.same(e.row(store.ReplicateQueue, fid), before, "row")
+	e.aheadOf(now, e.row(store.ReplicateQueue, parked), time.Second)
 }
 
 func reapingManyIsOneTransaction(e env) {

@@ -29,11 +29,13 @@ var queueChecks = []check{
 	{"FinishLeavesARowThatIsNotTheOneClaimed", forQueues(finishLeavesARowThatIsNotTheOneClaimed)},
 	{"PostponeSetsDelayAndFailcount", forQueues(postponeSetsDelayAndFailcount)},
 	{"ParkedRowsAreNeverDue", forQueues(parkedRowsAreNeverDue)},
+	{"AParkedRowIsDueWhenItIsQueuedAgain", parkedRowIsDueWhenItIsQueuedAgain},
 	{"NextDueTellsHowLong", forQueues(nextDueTellsHowLong)},
 	{"WaitingRowsAreCounted", forQueues(waitingRowsAreCounted)},
 	{"RowsThatComeDueAreCounted", forQueues(rowsThatComeDueAreCounted)},
 	{"WhatIsNewDoesNotWait", whatIsNewDoesNotWait},
 	{"ErasedFidsAreFinished", erasedFidsAreFinished},
+	{"ErasedFidsAreNotParkedAnyMore", erasedFidsAreNotParkedAnyMore},
 	{"AFidWithACopyLeftIsNotFinished", fidWithACopyLeftIsNotFinished},
 	{"QueuesAreApart", queuesAreApart},
 	{"KindsOfWorkAreApart", kindsOfWorkAreApart},
@@ -331,6 +333,16 @@ func erasedFidsAreFinished(e env) {
 	e.same(e.row(store.DeleteQueue, 100).NextTry, other.Until, "nexttry of another fid")
 }
 
+func erasedFidsAreNotParkedAnyMore(e env) {
+	e.enqueue(store.ReplicateQueue, time.Hour, 1, 2, 3)
+	e.must(e.s.Park(e.ctx, store.ReplicateQueue, 1, 1), "park")
+	e.must(e.s.Park(e.ctx, store.ReplicateQueue, 3, 1), "park")
+	e.must(e.s.FinishErased(e.ctx, e.doomed(1), e.doomed(2)), "finish erased")
+	e.queued(store.ReplicateQueue, 1, false)
+	e.row(store.ReplicateQueue, 2) // is there: its worker will find out
+	e.row(store.ReplicateQueue, 3)
+}
+
 func fidWithACopyLeftIsNotFinished(e env) {
 	left, queuedAnew := e.doomed(1), e.doomed(2)
 	e.must(e.s.AddCopy(e.ctx, 1, 3), "add copy")
@@ -368,10 +380,27 @@ func parkedRowsAreNeverDue(e env, q store.QueueName) {
 	_, err := e.s.NextDue(e.ctx, q)
 	e.wants(store.ErrNotFound, err, "find next due")
 	e.same(e.row(q, 1), store.QueueRow{FID: 1, NextTry: 1<<31 - 1, FailCount: 255}, "parked row")
-	e.enqueue(q, 0, 1)
-	e.claim(q, 10, time.Hour)
+	if workKinds[q] != 0 {
+		e.enqueue(q, 0, 1)
+		e.claim(q, 10, time.Hour)
+	}
 	e.must(e.s.Postpone(e.ctx, q, 1, 0, 0), "release")
 	e.claim(q, 10, time.Hour, 1)
+}
+
+func parkedRowIsDueWhenItIsQueuedAgain(e env) {
+	for _, q := range []store.QueueName{store.ReplicateQueue, store.DeleteQueue} {
+		e.enqueue(q, 0, 1, 2, 3)
+		for fid := range mogile.FID(3) {
+			e.must(e.s.Park(e.ctx, q, fid+1, 4), "park")
+		}
+		now := e.now()
+		e.enqueue(q, time.Hour, 2)
+		e.aheadOf(now, e.row(q, 2), time.Hour)
+		e.enqueue(q, 0, 1, 2)
+		items := e.claim(q, 10, time.Hour, 1)
+		e.same(items[0].FailCount, 4, "failcount")
+	}
 }
 
 func nextDueTellsHowLong(e env, q store.QueueName) {
