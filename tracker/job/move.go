@@ -258,9 +258,10 @@ func (r *replicator) vacate(ctx context.Context, a *attempt) (result, error) {
 // inspect looks at the copies that are to stay and were not looked at yet. It reports
 // whether one of them turned out not to be there.
 //
-// A copy that was made in this run is known. While there is none, what stays are copies
-// that nobody has read for long: then their digests are compared as well, if one is
-// recorded, as the copy that goes might be the last good one.
+// Those that were made in this run have been looked at, when it was known already that
+// another was to go. While there is none, what stays are copies that nobody has read for
+// long: then their digests are compared as well, if one is recorded, as the copy that goes
+// might be the last good one.
 func (r *replicator) inspect(ctx context.Context, a *attempt, snap *topology.Snapshot) (fewer bool, err error) {
 	for _, dev := range a.on {
 		if dev == a.masked || a.found[dev] != 0 {
@@ -291,7 +292,7 @@ func (r *replicator) lookAt(ctx context.Context, a *attempt, snap *topology.Snap
 		return unsure
 	case !there || n != a.file.Length:
 		return missing
-	case a.made > 0 || a.recorded.IsZero():
+	case len(a.made) > 0 || a.recorded.IsZero():
 		return whole
 	}
 	sum, err := r.nodes.Digest(ctx, url, a.recorded.Type)
@@ -306,11 +307,11 @@ func (r *replicator) lookAt(ctx context.Context, a *attempt, snap *topology.Snap
 	return whole
 }
 
-// proven reports whether the copy may go. One that was made in its place is enough, as
-// the others are what they were before. Else those that were seen to be whole must be
-// all that the policy wants.
+// proven reports whether the copy may go. One that was made in its place, and was looked
+// at, is enough, as the others are what they were before. Else those that were seen to be
+// whole must be all that the policy wants.
 func (a *attempt) proven(snap *topology.Snapshot) (bool, error) {
-	if a.made > 0 {
+	if slices.ContainsFunc(a.made, func(dev mogile.DevID) bool { return a.found[dev] == whole }) {
 		return true, nil
 	}
 	class, p, err := a.policy(snap)

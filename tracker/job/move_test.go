@@ -183,6 +183,65 @@ func TestACopyStaysWhileTheOthersAreInDoubt(t *testing.T) {
 	}
 }
 
+// keepsAPart has a node say that it has stored what it has not.
+func keepsAPart(h *fakeHost) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method != http.MethodPut {
+			return false
+		}
+		drainBody(req)
+		h.put(req.URL.Path, hello[:4])
+		w.WriteHeader(http.StatusCreated)
+		return true
+	}
+}
+
+// Where there is no digest to verify it by, a copy is looked at before another goes for it.
+func TestACopyIsNotMovedOntoADeviceThatKeepsAPart(t *testing.T) {
+	for name, behaves := range map[string]func(h *fakeHost) func(http.ResponseWriter, *http.Request) bool{
+		"a part is kept": keepsAPart,
+		"nothing is kept": func(*fakeHost) func(http.ResponseWriter, *http.Request) bool {
+			return refuses(http.MethodPut, http.StatusCreated)
+		},
+		"nobody can look": func(*fakeHost) func(http.ResponseWriter, *http.Request) bool {
+			return refuses(http.MethodHead, http.StatusInternalServerError)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, twice, one, two, three, four)
+			fid := r.upload("a", 1, mogile.Checksum{})
+			r.extraCopy(fid, 2)
+			r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, store.Item{FID: fid}))
+			r.hosts[4].behaves(behaves(r.hosts[4]))
+			r.queueMove(fid, 1, "4")
+			r.start()
+			r.becomes(store.RebalanceQueue, "postponed")
+			r.wantCopies(fid, 1, 2)
+			r.hosts[4].behaves(nil)
+			r.check(r.store.Store.Postpone(t.Context(), store.RebalanceQueue, fid, 0, 1))
+			r.becomes(store.RebalanceQueue, "finished")
+			r.wantCopies(fid, 2, 4)
+		})
+	}
+}
+
+// A surplus copy that is the last good one goes only for one that was looked at, be it made
+// in the same run.
+func TestASurplusIsNotTakenForACopyThatIsCutOff(t *testing.T) {
+	r := newRig(t, twice, []mogile.DevID{1, 2, 3}, four)
+	fid := r.upload("a", 1, mogile.Checksum{})
+	r.extraCopy(fid, 2)
+	r.extraCopy(fid, 3)
+	r.hosts[4].behaves(keepsAPart(r.hosts[4]))
+	r.start()
+	r.becomes(store.ReplicateQueue, "postponed")
+	if content, there := r.hosts[4].file(fid.Path(4)); there {
+		t.Errorf("got %q on device 4; want what is no copy taken back", content)
+	}
+	r.wantCopies(fid, 1, 2, 3)
+}
+
 // noRoom lets device 4 take no files.
 func (r *rig) noRoom() { r.setState(4, mogile.DevReadonly) }
 

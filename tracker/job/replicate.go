@@ -185,7 +185,7 @@ type attempt struct {
 	on       []mogile.DevID // where copies are
 
 	badSources, badDests map[mogile.DevID]bool
-	made                 int // copies
+	made                 []mogile.DevID // what copies were made
 
 	leaving // what of it is to go
 }
@@ -250,7 +250,7 @@ func (r *replicator) step(ctx context.Context, a *attempt) (result, error) {
 	case policy.TempFail:
 		return noSuggestion, nil
 	case policy.AllGood:
-		if a.made == 0 {
+		if len(a.made) == 0 {
 			return lostRace, nil
 		}
 		return replicated, nil
@@ -371,8 +371,10 @@ func (r *replicator) copy(ctx context.Context, a *attempt, way route) error {
 		return fmt.Errorf("record copy on device %d: %w", way.dest.ID, err)
 	}
 	a.on = append(a.on, way.dest.ID)
-	a.made++
-	a.found[way.dest.ID] = whole
+	a.made = append(a.made, way.dest.ID)
+	if !sum.IsZero() || a.masked != 0 { // else nobody has looked at it yet
+		a.found[way.dest.ID] = whole
+	}
 	if d, ok := way.snap.DomainByID(a.file.Domain); ok {
 		r.changed(d.Name, a.file.Key)
 	}
@@ -397,18 +399,32 @@ func (r *replicator) transfer(ctx context.Context, a *attempt, way route) (mogil
 	case err != nil:
 		return sum, err
 	}
-	if sum.IsZero() || verifiedByNode(a.recorded, way.dest) {
-		return sum, nil
-	}
-	there, err := r.nodes.Digest(ctx, to, sum.Type)
-	if err == nil && !there.Equal(sum) {
-		err = fmt.Errorf("%s digests to %s; want %s", to, there, sum)
-	}
-	if err != nil {
+	if err := r.verify(ctx, a, way.dest, to, sum); err != nil {
 		r.discard(ctx, a, way.dest)
 		return sum, fmt.Errorf("verify copy: %w: %w", node.ErrDestination, err)
 	}
 	return sum, nil
+}
+
+// verify looks at a copy that its node says to have stored. Without a digest, only one is
+// looked at for which another will be deleted, and only how long it is. (The peer takes the
+// node's word for it.)
+func (r *replicator) verify(ctx context.Context, a *attempt, dest topology.Device, url string, sum mogile.Checksum) error {
+	switch {
+	case sum.IsZero() && a.masked == 0, verifiedByNode(a.recorded, dest):
+		return nil
+	case sum.IsZero():
+		n, there, err := r.nodes.Size(ctx, url)
+		if err == nil && (!there || n != a.file.Length) {
+			err = fmt.Errorf("%s has length %d; want %d", url, n, a.file.Length)
+		}
+		return err
+	}
+	there, err := r.nodes.Digest(ctx, url, sum.Type)
+	if err == nil && !there.Equal(sum) {
+		err = fmt.Errorf("%s digests to %s; want %s", url, there, sum)
+	}
+	return err
 }
 
 // verifiedByNode reports whether the node has compared the bytes with a digest that was
@@ -438,7 +454,7 @@ func (r *replicator) discard(ctx context.Context, a *attempt, dest topology.Devi
 func (r *replicator) confirm(ctx context.Context, a *attempt, res result) (result, error) {
 	file, err := r.store.FileByFID(ctx, a.file.FID)
 	switch {
-	case errors.Is(err, store.ErrNotFound) && a.made > 0:
+	case errors.Is(err, store.ErrNotFound) && len(a.made) > 0:
 		return noFile, r.store.Enqueue(ctx, store.DeleteQueue, 0, a.file.FID)
 	case errors.Is(err, store.ErrNotFound):
 		return noFile, nil
