@@ -97,8 +97,9 @@ func (c *Client) askDigest(ctx context.Context, url string, in inquiry) (mogile.
 	}
 	ch, err := c.channels.open(ctx, addr)
 	if err == nil {
+		kept := ch.used // afterwards the channel may be another's
 		var sum mogile.Checksum
-		if sum, err = c.converse(ctx, addr, ch, u.EscapedPath(), in); !ch.used || !broke(err) {
+		if sum, err = c.converse(ctx, addr, ch, u.EscapedPath(), in); !kept || !broke(err) {
 			return sum, err
 		}
 		ch, err = c.channels.dial(ctx, addr)

@@ -135,6 +135,23 @@ func TestDigestsShareAConnection(t *testing.T) {
 	}
 }
 
+// A channel is another's as soon as it is kept: the race detector looks on.
+func TestManyDigestsShareConnections(t *testing.T) {
+	port, _ := countedChannel(t, 0)
+	n, c := newNode(t), newClient(t, node.Config{Management: port})
+	var many sync.WaitGroup
+	for range 8 {
+		many.Go(func() {
+			for range 50 {
+				if got, err := c.Digest(t.Context(), n.URL+path, md5Type); err != nil || !got.Equal(md5Of("hello")) {
+					t.Errorf("got %v, %v; want %v", got, err, md5Of("hello"))
+				}
+			}
+		})
+	}
+	many.Wait()
+}
+
 // A node that restarts hangs up on what we keep.
 func TestADigestOutlivesTheConnectionThatWasKept(t *testing.T) {
 	port, conns := countedChannel(t, 2)
