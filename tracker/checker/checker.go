@@ -49,7 +49,9 @@ type Config struct {
 	// Changed is called after the copies of a key's file have changed.
 	Changed func(domain mogile.DomainName, key mogile.Key)
 	// Wake is called when a file was queued for replication.
-	Wake   func()
+	Wake func()
+	// Rand returns numbers in [0,1).
+	Rand   func() float64
 	Logger *zap.Logger
 }
 

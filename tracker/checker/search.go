@@ -2,7 +2,6 @@ package checker
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -63,7 +62,10 @@ func (c *Checker) elsewhere(s subject) []mogile.DevID {
 			all = append(all, d.ID)
 		}
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	for i := range all {
+		j := i + int(c.Rand()*float64(len(all)-i))
+		all[i], all[j] = all[j], all[i]
+	}
 	return all
 }
 

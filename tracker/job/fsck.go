@@ -30,7 +30,8 @@ func newInspector(config Config, wake func()) *inspector {
 	return &inspector{
 		checker: checker.New(checker.Config{
 			Store: config.Store, Topology: config.Topology, Nodes: config.Nodes,
-			Lock: lock, Content: content, Changed: config.Changed, Wake: wake, Logger: log,
+			Lock: lock, Content: content, Changed: config.Changed, Wake: wake,
+			Rand: config.Rand, Logger: log,
 		}),
 		store: config.Store, rand: config.Rand, log: log,
 	}
