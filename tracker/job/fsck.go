@@ -50,7 +50,7 @@ func content(snap *topology.Snapshot, class mogile.Class, on []mogile.DevID) (bo
 	if err != nil {
 		return false, err
 	}
-	return p.Decide((&attempt{on: on}).facts(snap, class)).Verdict == policy.AllGood, nil
+	return p.Decide(facts(snap, class, on, nil, nil)).Verdict == policy.AllGood, nil
 }
 
 // queue is the files to be checked.
