@@ -1,6 +1,6 @@
 # Everything that is done here is a go command or a script of this repository.
 
-.PHONY: build lint test bench
+.PHONY: build lint test simulation bench
 
 build: # bin/caddy: stock Caddy with this plugin
 	CGO_ENABLED=0 go build -o bin/caddy ./cmd/caddy
@@ -13,6 +13,12 @@ lint:
 test:
 	scripts/test-setup
 	go test -race -timeout 15m ./...
+	$(MAKE) simulation
+
+SEEDS = 1000
+SEED = 1
+simulation: # docs/simulation.md; make simulation SEEDS=100000 SEED=1001
+	go test -timeout 24h ./tests/simulation -seeds $(SEEDS) -seed $(SEED)
 
 bench: # needs wrk, nginx and the databases of the tests; make bench BENCH=-help for its options
 	go run ./tests/bench $(BENCH)

@@ -1,0 +1,69 @@
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+var (
+	seeds = flag.Int("seeds", usualSeeds, "how many days are simulated")
+	first = flag.Uint64("seed", 1, "the first of their seeds")
+	story = flag.Bool("story", false, "print what happened")
+)
+
+// day simulates one and returns what was wrong in it.
+func day(t *testing.T, seed uint64, prepare func(*sim)) (wrongs []string, tr *trace) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t, seed)
+		if prepare != nil {
+			prepare(s)
+		}
+		s.live()
+		wrongs, tr = s.wrongs, s.clock.trace
+		for fid := range s.suspects {
+			if fid != 0 {
+				wrongs = append(wrongs, strings.Join(append([]string{"fid" + fid.String() + ":"}, tr.about("fid"+fid.String())...), "\n\t\t"))
+			}
+		}
+	})
+	return wrongs, tr
+}
+
+func TestFilesKeepTheirCopiesWhateverHappens(t *testing.T) {
+	for i := range *seeds {
+		seed := *first + uint64(i)
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			t.Parallel()
+			wrongs, tr := day(t, seed, nil)
+			if *story {
+				t.Log("\n" + strings.Join(tr.lines, "\n"))
+			}
+			for _, w := range wrongs {
+				t.Error(w)
+			}
+			if len(wrongs) > 0 {
+				t.Errorf("replay with: go test ./tests/simulation -run TestFilesKeepTheirCopiesWhateverHappens -seed %d -seeds 1 -story", seed)
+			}
+		})
+	}
+}
+
+func TestADayIsTheSameWhenItIsReplayed(t *testing.T) {
+	for seed := uint64(1); seed <= replays; seed++ {
+		_, one := day(t, seed, nil)
+		_, two := day(t, seed, nil)
+		if one.hash() == two.hash() {
+			continue
+		}
+		for i := range min(len(one.lines), len(two.lines)) {
+			if one.lines[i] != two.lines[i] {
+				t.Errorf("seed %d: line %d of %d and %d is\n%s\nand\n%s", seed, i, len(one.lines), len(two.lines), one.lines[i], two.lines[i])
+				break
+			}
+		}
+	}
+}

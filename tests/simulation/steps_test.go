@@ -1,0 +1,297 @@
+package simulation
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing/synctest"
+	"time"
+)
+
+// errCrashed is what the goroutines of a tracker that was killed are told, whatever they
+// ask for.
+var errCrashed = errors.New("this tracker has crashed")
+
+// step is one thing that somebody does to the world outside of him.
+type step struct {
+	// key says what it is, in words that don't depend on when it was asked for.
+	key string
+	// travel, or nil, is asked when the step is asked for: how long it takes beyond the
+	// usual, and an error when it will have no effect.
+	travel func() (time.Duration, error)
+	// effect is what happens when its time has come; luck is drawn for it alone.
+	effect func(luck *rand.Rand) error
+	// fatal steps are those before or after which a tracker may be killed.
+	fatal bool
+}
+
+// call is a step that waits for its time.
+type call struct {
+	step
+	by   *actor
+	due  time.Time
+	err  error  // of travel
+	luck uint64 // seeds that of effect
+
+	trace *trace
+
+	granted chan fate // room for one
+	// withdrawn: nobody waits for it any more. Guarded by clockwork.mu.
+	withdrawn bool
+}
+
+// fate is what becomes of a step and of the tracker that takes it.
+type fate uint8
+
+const (
+	lives fate = iota
+	diesBefore
+	diesAfter // the effect is there, and its answer lost
+)
+
+// actor is who takes steps: a tracker's life, or a client.
+type actor struct {
+	name string
+	dead chan struct{} // closed when a tracker is killed; nil: never
+	kill func()
+}
+
+// clockwork orders the steps of all actors.
+type clockwork struct {
+	rng *rand.Rand // of the driver
+	// crashes is how likely a tracker is killed at a fatal step.
+	crashes float64
+	trace   *trace
+
+	mu       sync.Mutex
+	arrivals []*call       // guarded by mu
+	arrived  chan struct{} // holds one
+
+	// Only the driver touches these.
+	waiting agenda[*call]
+	events  agenda[*event]
+}
+
+// event is something that the driver does at its time.
+type event struct {
+	due  time.Time
+	what string
+	do   func()
+}
+
+func (c *call) at() time.Time  { return c.due }
+func (e *event) at() time.Time { return e.due }
+
+func newClockwork(seed uint64) *clockwork {
+	return &clockwork{rng: rand.New(rand.NewPCG(seed, 4)), trace: newTrace(), arrived: make(chan struct{}, 1)}
+}
+
+// take waits for the time of a step and takes it.
+func (w *clockwork) take(ctx context.Context, a *actor, s step) error {
+	if a.isDead() {
+		return errCrashed
+	}
+	c := &call{step: s, by: a, trace: w.trace, granted: make(chan fate, 1)}
+	w.mu.Lock()
+	w.arrivals = append(w.arrivals, c)
+	w.mu.Unlock()
+	select {
+	case w.arrived <- struct{}{}:
+	default:
+	}
+	select {
+	case f := <-c.granted:
+		return c.happen(f)
+	case <-ctx.Done():
+		w.withdraw(c)
+		return context.Cause(ctx)
+	case <-a.dead:
+		w.withdraw(c)
+		return errCrashed
+	}
+}
+
+func (c *call) happen(f fate) error {
+	if f == diesBefore {
+		c.by.kill()
+		return errCrashed
+	}
+	err := c.err
+	if err == nil && c.effect != nil {
+		err = c.effect(rand.New(rand.NewPCG(c.luck, 1)))
+	}
+	if err != nil {
+		c.trace.add("%s: %s = %v", c.by.name, c.key, err)
+	}
+	if f == diesAfter {
+		c.by.kill()
+		return errCrashed
+	}
+	return err
+}
+
+func (w *clockwork) withdraw(c *call) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.withdrawn = true
+}
+
+func (a *actor) isDead() bool {
+	select {
+	case <-a.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// after has the driver do something in a while.
+func (w *clockwork) after(d time.Duration, what string, do func()) {
+	heap.Push(&w.events, &event{due: time.Now().Add(d + w.tick()), what: what, do: do})
+}
+
+// tick is a little while that no other is likely to be as long as.
+func (w *clockwork) tick() time.Duration { return time.Duration(w.rng.Int64N(int64(time.Millisecond))) }
+
+// run drives the day until a time has come. It never leaves anybody half-way: when it
+// returns, everybody waits.
+func (w *clockwork) run(d time.Duration) {
+	for end := time.Now().Add(d); ; {
+		synctest.Wait()
+		w.admit()
+		next, do := w.next()
+		if do == nil || next.After(end) {
+			next, do = end, nil
+		}
+		if wait := time.Until(next); wait > 0 {
+			w.sleep(wait)
+			continue
+		}
+		if do == nil {
+			return
+		}
+		do()
+	}
+}
+
+// sleep ends early when somebody comes with a step.
+func (w *clockwork) sleep(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.arrived:
+	}
+}
+
+// admit gives each new step its time. All who came since the last look came at the same
+// time as far as the clock knows; they are put into an order that doesn't depend on which
+// goroutine was quicker.
+func (w *clockwork) admit() {
+	w.mu.Lock()
+	came := w.arrivals
+	w.arrivals = nil
+	w.mu.Unlock()
+	slices.SortStableFunc(came, func(a, b *call) int {
+		return strings.Compare(a.by.name+" "+a.key, b.by.name+" "+b.key)
+	})
+	for _, c := range came {
+		c.luck = w.rng.Uint64()
+		took := 100*time.Microsecond + w.tick()
+		if w.rng.IntN(16) == 0 {
+			took += time.Duration(w.rng.Int64N(int64(50 * time.Millisecond)))
+		}
+		if c.travel != nil {
+			more, err := c.travel()
+			took, c.err = took+more, err
+		}
+		c.due = time.Now().Add(took)
+		heap.Push(&w.waiting, c)
+	}
+}
+
+// next is when the first of all that waits has its time, and how it is done.
+func (w *clockwork) next() (time.Time, func()) {
+	w.mu.Lock()
+	for len(w.waiting) > 0 && w.waiting[0].withdrawn {
+		heap.Pop(&w.waiting)
+	}
+	w.mu.Unlock()
+	switch {
+	case len(w.waiting) > 0 && (len(w.events) == 0 || w.waiting[0].due.Before(w.events[0].due)):
+		return w.waiting[0].due, func() { w.grant(heap.Pop(&w.waiting).(*call)) }
+	case len(w.events) > 0:
+		return w.events[0].due, func() {
+			e := heap.Pop(&w.events).(*event)
+			if e.what != "" {
+				w.trace.add("%s", e.what)
+			}
+			e.do()
+		}
+	}
+	return time.Time{}, nil
+}
+
+func (w *clockwork) grant(c *call) {
+	f := lives
+	if c.fatal && w.rng.Float64() < w.crashes {
+		f = diesBefore + fate(w.rng.IntN(2))
+	}
+	w.trace.add("%s: %s%s", c.by.name, c.key, []string{"", " CRASH BEFORE", " CRASH AFTER"}[f])
+	c.granted <- f
+}
+
+// agenda is a heap of what has a time.
+type agenda[T interface{ at() time.Time }] []T
+
+func (a agenda[T]) Len() int           { return len(a) }
+func (a agenda[T]) Less(i, j int) bool { return a[i].at().Before(a[j].at()) }
+func (a agenda[T]) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
+func (a *agenda[T]) Push(x any)        { *a = append(*a, x.(T)) }
+func (a *agenda[T]) Pop() any {
+	last := len(*a) - 1
+	x := (*a)[last]
+	*a = (*a)[:last]
+	return x
+}
+
+// trace is what happened, in order.
+type trace struct {
+	mu    sync.Mutex
+	began time.Time
+	lines []string // guarded by mu
+}
+
+func newTrace() *trace { return &trace{began: time.Now()} }
+
+func (t *trace) add(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines = append(t.lines, fmt.Sprintf("%.6f ", time.Since(t.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+// hash is the same for two days in which the same happened.
+func (t *trace) hash() uint64 {
+	h := fnv.New64a()
+	for _, line := range t.lines {
+		_, _ = h.Write([]byte(line))
+	}
+	return h.Sum64()
+}
+
+// about is the lines that mention a word.
+func (t *trace) about(word string) []string {
+	var found []string
+	for _, line := range t.lines {
+		if slices.Contains(strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == ':' || r == ',' }), word) {
+			found = append(found, line)
+		}
+	}
+	return found
+}

@@ -1,0 +1,173 @@
+package simulation
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/command"
+	"github.com/mogilefs/caddy-mogilefs/tracker/job"
+	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
+	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
+)
+
+// tracker is one life of a tracker: from its start to its end, or its crash.
+type tracker struct {
+	*actor
+	sim *sim
+	// life is over when it is killed.
+	life context.Context
+
+	live     *topology.Live
+	jobs     *job.Jobs
+	commands *command.Commands
+	closed   chan struct{} // closed when all its goroutines are gone
+
+	mu    sync.Mutex
+	locks map[int]func() // guarded by mu: what gives them back
+	next  int            // guarded by mu
+	// put is what it had nodes store and has not recorded yet. Steps touch it.
+	put map[place]bool
+}
+
+// start begins a life. The clients' part of a tracker is its commands; they are called
+// without a connection.
+func (s *sim) start(name string) *tracker {
+	life, end := context.WithCancel(context.Background())
+	t := &tracker{
+		actor: &actor{name: name, dead: make(chan struct{})}, sim: s, life: life,
+		closed: make(chan struct{}), locks: map[int]func(){}, put: map[place]bool{},
+	}
+	t.kill = sync.OnceFunc(func() { t.die(end) })
+	var st store.Store = &trackerStore{real: s.store, t: t}
+	var nodes allNodes = &trackerNodes{t}
+	if s.mutate != nil {
+		st, nodes = s.mutate(t)
+	}
+	t.live = topology.New(st, topology.Config{MinFreeMB: 100})
+	if err := t.live.Reload(context.Background()); err != nil {
+		s.t.Fatal(err)
+	}
+	chance := s.chance()
+	t.jobs = job.New(job.Config{
+		Store: st, Topology: t.live, Nodes: nodes, Workers: s.workers, Rand: chance, Logger: s.logger(name), Hostname: name,
+	})
+	t.commands = command.New(command.Config{
+		Store: st, Topology: t.live, Nodes: nodes, Jobs: t.jobs, Rand: chance, Logger: s.logger(name), Hostname: name,
+		ValidPolicy: func(_ context.Context, p string) error { _, err := policy.Parse(p); return err },
+	})
+	t.jobs.Start()
+	return t
+}
+
+func (s *sim) logger(name string) *zap.Logger {
+	if s.log == nil {
+		return zap.NewNop()
+	}
+	return s.log.Named(name)
+}
+
+// chance is random numbers for one life of a tracker.
+func (s *sim) chance() func() float64 {
+	var mu sync.Mutex
+	r := rand.New(rand.NewPCG(s.rng.Uint64(), 2))
+	return func() float64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return r.Float64()
+	}
+}
+
+func (t *tracker) take(ctx context.Context, st step) error {
+	return t.sim.clock.take(ctx, t.actor, st)
+}
+
+// die ends a life at once: no step of it has an effect any more. Its goroutines are told,
+// and then waited for by nobody but the end of the test.
+func (t *tracker) die(end context.CancelFunc) {
+	close(t.dead)
+	for at := range t.put {
+		t.sim.cluster.unclean[at] = t.name + " crashed before it recorded the copy"
+	}
+	t.mu.Lock()
+	locks := t.locks
+	t.locks = nil
+	t.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(locks)) {
+		locks[id]()
+	}
+	end()
+	go t.close()
+}
+
+func (t *tracker) close() {
+	t.jobs.Close()
+	close(t.closed)
+}
+
+// holds has a lock given back when the tracker dies, if not before.
+func (t *tracker) holds(release func()) (func(), error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.locks == nil {
+		release()
+		return nil, errCrashed
+	}
+	id := t.next
+	t.next++
+	t.locks[id] = release
+	return func() {
+		t.mu.Lock()
+		release := t.locks[id]
+		delete(t.locks, id)
+		t.mu.Unlock()
+		if release != nil {
+			release()
+		}
+	}, nil
+}
+
+// order has a tracker carry out an operator's line, and returns what went wrong.
+func (t *tracker) order(ctx context.Context, line string) (string, error) {
+	r := t.commands.Run(ctx, protocol.Parse([]byte(line)), netip.Addr{})
+	if r.Err != nil {
+		return "", r.Err
+	}
+	return r.Pairs.String(), nil
+}
+
+// putBy remembers what a tracker had stored, until it says so to the store.
+func (s *sim) putBy(t *tracker, at place) { t.put[at] = true }
+
+// forgotten is told before a row of a copy goes. Bytes that are not right, or can't be
+// reached, may stay behind then.
+func (s *sim) forgotten(fid mogile.FID, dev mogile.DevID) {
+	d := s.cluster.disks[dev]
+	if body, there := d.files[fid]; there && string(body) != s.ledger.contents[fid] {
+		s.cluster.unclean[place{fid, dev}] = "what was forgotten was not right"
+	}
+}
+
+// allNodes is all that trackers say to nodes.
+type allNodes interface {
+	job.Nodes
+	command.Nodes
+}
+
+// escaped is a text as the value of an argument.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		b.WriteString("%" + string("0123456789ABCDEF"[c>>4]) + string("0123456789ABCDEF"[c&15]))
+	}
+	return b.String()
+}
