@@ -78,10 +78,11 @@ var table = map[string]row{
 		ours: []string{"mogile", "tracker/store", "tracker/topology", "tracker/node", "tracker/fsck"},
 		libs: []string{zapLib, syncLib},
 	},
+	"tracker/crew": {ours: []string{"mogile", "tracker/store"}, libs: []string{zapLib}},
 	"tracker/job": {
 		ours: []string{
 			"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/monitor", "tracker/checker",
-			"tracker/fsck", "tracker/rebalance", "tracker/injector",
+			"tracker/crew", "tracker/fsck", "tracker/rebalance", "tracker/injector",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
 		tests: []string{"tracker/store/sqlstore", "tests/database"},

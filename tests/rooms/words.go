@@ -65,13 +65,13 @@ var bans = []ban{
 	{pkg: "math/rand", in: pure, why: "the room is predictable; take random numbers as an argument"},
 	{pkg: "math/rand/v2", in: pure, why: "the room is predictable; take random numbers as an argument"},
 
-	{pkg: "net/http", in: []string{"tracker/command", "tracker/job", "tracker/monitor", "tracker/store/...", "tracker/topology"},
+	{pkg: "net/http", in: []string{"tracker/command", "tracker/crew", "tracker/job", "tracker/monitor", "tracker/store/...", "tracker/topology"},
 		why: "talking to storage nodes is tracker/node's work; take an interface that it fulfils"},
 	{pkg: "net/http", in: []string{"storage/disk", "storage/sidechannel", "cache"},
 		why: "the room knows bytes, not requests; storage and edge speak HTTP"},
 	{pkg: "os", names: append([]string{"Open", "ReadFile", "ReadDir", "Stat", "Lstat"}, writes...), in: []string{"storage", "edge"},
 		why: "files are storage/disk's work, where they are crash-safe; take what it gives"},
-	{pkg: "os", names: writes, in: []string{"tracker", "tracker/command", "tracker/job", "tracker/monitor", "tracker/node", "cache"},
+	{pkg: "os", names: writes, in: []string{"tracker", "tracker/command", "tracker/crew", "tracker/job", "tracker/monitor", "tracker/node", "cache"},
 		why: "a tracker keeps everything in its store; take a role of tracker/store"},
 }
 

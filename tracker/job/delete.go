@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/crew"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
@@ -43,8 +44,8 @@ func forbidden(failCount int) time.Duration    { return time.Duration(1+failCoun
 func refused(failCount int) time.Duration      { return time.Duration(1+failCount) * 30 * time.Minute }
 
 // queue is where the work comes from.
-func (r *remover) queue() source {
-	return source{queue: store.DeleteQueue, do: r.do, load: r.load, erased: true}
+func (r *remover) queue() crew.Source {
+	return crew.Source{Queue: store.DeleteQueue, Do: r.do, Load: r.load, Erased: true}
 }
 
 // load ends what uploads of the fids there may be, so that none becomes a file while its
@@ -73,32 +74,32 @@ func (r *remover) load(ctx context.Context, fids []mogile.FID) (map[mogile.FID]s
 // that of other fids. A crash after 1 leaves a row, and the next run does it all; after 2
 // copies that are recorded and not there: the next run, told by the nodes that nothing is
 // there, forgets them.
-func (r *remover) do(ctx context.Context, w work) (outcome, error) {
+func (r *remover) do(ctx context.Context, w crew.Work) (crew.Outcome, error) {
 	release, err := r.store.Lock(ctx, lockOf(w.FID), lockWait)
 	if errors.Is(err, store.ErrLocked) {
-		return outcome{fate: postponed, delay: time.Second}, nil
+		return crew.Outcome{Fate: crew.Postponed, Delay: time.Second}, nil
 	}
 	if err != nil {
-		return outcome{}, fmt.Errorf("delete: %w", err)
+		return crew.Outcome{}, fmt.Errorf("delete: %w", err)
 	}
 	// The rest of 3 comes after the lock is free. Whoever has it then finds no file.
 	defer release()
-	out := outcome{fate: finished}
+	out := crew.Outcome{Fate: crew.Finished}
 	var gone []mogile.DevID
 	for _, dev := range w.Known.Devices {
 		one := r.erase(ctx, w.Item, dev)
-		if one.fate == finished {
+		if one.Fate == crew.Finished {
 			gone = append(gone, dev)
 		}
 		out = worse(out, one)
 	}
-	if out.fate == finished {
-		out.gone = gone
+	if out.Fate == crew.Finished {
+		out.Gone = gone
 		return out, nil
 	}
 	if len(gone) > 0 {
 		if err := r.store.RemoveCopies(ctx, w.FID, gone...); err != nil {
-			return outcome{}, fmt.Errorf("delete: %w", err)
+			return crew.Outcome{}, fmt.Errorf("delete: %w", err)
 		}
 	}
 	return out, nil
@@ -106,24 +107,24 @@ func (r *remover) do(ctx context.Context, w work) (outcome, error) {
 
 // worse joins what is to become of a row by two of its copies: it stays if one is left,
 // until the first of them can be tried again. (At the peer the last copy decides.)
-func worse(a, b outcome) outcome {
+func worse(a, b crew.Outcome) crew.Outcome {
 	switch {
-	case a.fate == finished:
+	case a.Fate == crew.Finished:
 		return b
-	case b.fate != postponed:
+	case b.Fate != crew.Postponed:
 		return a
-	case a.fate == postponed && a.delay <= b.delay:
+	case a.Fate == crew.Postponed && a.Delay <= b.Delay:
 		return a
 	}
 	return b
 }
 
 // erase deletes the bytes of one copy, if that can be done now.
-func (r *remover) erase(ctx context.Context, item store.Item, dev mogile.DevID) outcome {
+func (r *remover) erase(ctx context.Context, item store.Item, dev mogile.DevID) crew.Outcome {
 	d, known := r.live.Snapshot().Device(dev)
 	switch {
 	case !known: // a device that another tracker has just created, or an accident
-		return outcome{fate: left}
+		return crew.Outcome{Fate: crew.Left}
 	case d.State.Lost():
 	case !d.Writeable():
 		return r.later(item, dev, notWriteable(item.FailCount), errors.New("device does not take writes now"))
@@ -134,11 +135,11 @@ func (r *remover) erase(ctx context.Context, item store.Item, dev mogile.DevID) 
 			return r.later(item, dev, refused(item.FailCount), err)
 		}
 	}
-	return outcome{fate: finished}
+	return crew.Outcome{Fate: crew.Finished}
 }
 
-func (r *remover) later(item store.Item, dev mogile.DevID, delay time.Duration, why error) outcome {
+func (r *remover) later(item store.Item, dev mogile.DevID, delay time.Duration, why error) crew.Outcome {
 	r.log.Info("copy is not deleted", zap.Stringer("fid", item.FID), zap.Stringer("device", dev),
 		zap.Duration("again in", delay), zap.Error(why))
-	return outcome{fate: postponed, delay: delay}
+	return crew.Outcome{Fate: crew.Postponed, Delay: delay}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/checker"
+	"github.com/mogilefs/caddy-mogilefs/tracker/crew"
 	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
@@ -54,10 +55,10 @@ func content(snap *topology.Snapshot, class mogile.Class, on []mogile.DevID) (bo
 }
 
 // queue is the files to be checked.
-func (i *inspector) queue() source {
-	return source{
-		queue: store.FsckQueue, do: i.do,
-		load: func(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
+func (i *inspector) queue() crew.Source {
+	return crew.Source{
+		Queue: store.FsckQueue, Do: i.do,
+		Load: func(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
 			return i.store.LoadFiles(ctx, fids...)
 		},
 	}
@@ -65,27 +66,27 @@ func (i *inspector) queue() source {
 
 // do checks one file. What can't be checked now is tried again, ever more rarely. (The peer
 // tries again every quarter of an hour, for ever.)
-func (i *inspector) do(ctx context.Context, w work) (outcome, error) {
+func (i *inspector) do(ctx context.Context, w crew.Work) (crew.Outcome, error) {
 	file := w.Known
-	if !w.fresh() {
+	if !w.Fresh() {
 		known, err := i.store.LoadFiles(ctx, w.FID)
 		if err != nil {
-			return outcome{}, fmt.Errorf("fsck: %w", err)
+			return crew.Outcome{}, fmt.Errorf("fsck: %w", err)
 		}
 		file = known[w.FID]
 	}
 	if file.FID == 0 { // no visible file
-		return outcome{fate: finished}, nil
+		return crew.Outcome{Fate: crew.Finished}, nil
 	}
 	stalled, err := i.checker.Check(ctx, w.Item, file)
 	switch {
 	case err != nil:
-		return outcome{}, fmt.Errorf("fsck: %w", err)
+		return crew.Outcome{}, fmt.Errorf("fsck: %w", err)
 	case stalled != "":
-		out := outcome{fate: postponed, delay: backoff(w.FailCount, i.rand)}
+		out := crew.Outcome{Fate: crew.Postponed, Delay: crew.Backoff(w.FailCount, i.rand)}
 		i.log.Info("file is not checked", zap.Stringer("fid", w.FID), zap.String("because", string(stalled)),
-			zap.Duration("again in", out.delay))
+			zap.Duration("again in", out.Delay))
 		return out, nil
 	}
-	return outcome{fate: finished}, nil
+	return crew.Outcome{Fate: crew.Finished}, nil
 }

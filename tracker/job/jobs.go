@@ -15,6 +15,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/checker"
+	"github.com/mogilefs/caddy-mogilefs/tracker/crew"
 	"github.com/mogilefs/caddy-mogilefs/tracker/injector"
 	"github.com/mogilefs/caddy-mogilefs/tracker/monitor"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
@@ -127,7 +128,7 @@ type Jobs struct {
 	monitor    observer
 	replicator *replicator
 	rebalance  *injector.Rebalance
-	crews      map[Name]*crew
+	crews      map[Name]*crew.Crew
 	sweep      *sweeper
 	reaper     *reaper
 	injector   *checker.Injector
@@ -160,19 +161,35 @@ func New(config Config) *Jobs {
 	})
 	j := &Jobs{monitor: seer, replicator: newReplicator(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
-	j.crews = map[Name]*crew{
+	j.crews = map[Name]*crew.Crew{
 		Replicate: newCrew(config, Replicate, j.replicator.queue(config.Store), j.replicator.moves()),
 		Delete:    newCrew(config, Delete, newRemover(config).queue()),
 	}
-	j.reaper = newReaper(config, j.crews[Replicate].wake)
+	j.reaper = newReaper(config, j.crews[Replicate].Wake)
 	j.rebalance = injector.NewRebalance(injector.Config{
 		Store: config.Store, Topology: config.Topology, Hostname: config.Hostname, Rand: config.Rand, Logger: config.Logger,
 		Queued: func() { j.wakeCrews(store.RebalanceQueue) },
 	})
-	j.crews[Fsck] = newCrew(config, Fsck, newInspector(config, j.crews[Replicate].wake).queue())
-	j.injector = newFsckInjector(config, j.crews[Fsck].wake)
+	j.crews[Fsck] = newCrew(config, Fsck, newInspector(config, j.crews[Replicate].Wake).queue())
+	j.injector = newFsckInjector(config, j.crews[Fsck].Wake)
 	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}
 	return j
+}
+
+// newCrew has the workers of a job for the rows of some queues.
+func newCrew(config Config, name Name, sources ...crew.Source) *crew.Crew {
+	return crew.New(crew.Config{
+		Store: config.Store, Workers: workers(config, name), Rand: config.Rand,
+		Logger: config.Logger.With(zap.String("job", string(name))),
+	}, sources...)
+}
+
+// workers is how many of a job there are at the beginning.
+func workers(config Config, name Name) int {
+	if n, ok := config.Workers[name]; ok {
+		return n
+	}
+	return defaultWorkers[name]
 }
 
 // Start begins all work. The queues are left alone until all devices were seen, or had
@@ -186,9 +203,9 @@ func (j *Jobs) Start() {
 	j.started = true
 	j.wg.Go(func() { j.monitor.Run(j.ctx) })
 	for _, c := range j.crews {
-		j.keepers.Go(c.keep)
-		j.employLocked(c)
-		j.wg.Go(func() { j.afterAllSeen(c.run) })
+		j.keepers.Go(c.Keep)
+		c.Employ(j.ctx, &j.wg)
+		j.wg.Go(func() { j.afterAllSeen(c.Run) })
 	}
 	j.wg.Go(func() { j.afterAllSeen(j.sweep.run) })
 	j.wg.Go(func() { j.afterAllSeen(j.reaper.run) })
@@ -213,7 +230,7 @@ func (j *Jobs) Close() {
 	j.wg.Wait()
 	if first {
 		for _, c := range j.crews {
-			c.release()
+			c.Release()
 		}
 	}
 	j.keepers.Wait()
@@ -233,8 +250,8 @@ func (j *Jobs) Wake(q store.QueueName) {
 
 func (j *Jobs) wakeCrews(q store.QueueName) {
 	for _, c := range j.crews {
-		if c.worksFrom(q) {
-			c.wake()
+		if c.WorksFrom(q) {
+			c.Wake()
 		}
 	}
 }
@@ -262,8 +279,9 @@ type Status struct {
 // to.
 func (j *Jobs) Status() []Status {
 	var all []Status
-	for _, c := range j.crews {
-		all = append(all, c.status())
+	for name, c := range j.crews {
+		s := c.Status()
+		all = append(all, Status{Name: name, Count: s.Count, Desired: s.Desired, Queued: s.Queued, Sent: s.Sent})
 	}
 	all = append(all, j.reaper.status())
 	j.mu.Lock()
@@ -313,9 +331,9 @@ func (j *Jobs) Want(name Name, n int) {
 	defer j.mu.Unlock()
 	switch c := j.crews[name]; {
 	case c != nil:
-		c.desire(n)
+		c.Want(n)
 		if j.started && !j.closed {
-			j.employLocked(c)
+			c.Employ(j.ctx, &j.wg)
 		}
 	case name == Monitor:
 	case name == Reaper:
@@ -323,7 +341,7 @@ func (j *Jobs) Want(name Name, n int) {
 	case name == Master:
 		j.wanted[name] = min(n, 1)
 		for _, c := range j.crews {
-			c.hold(n == 0)
+			c.Hold(n == 0)
 		}
 		j.rebalance.Hold(n == 0)
 		j.injector.Hold(n == 0)
@@ -343,7 +361,7 @@ func (j *Jobs) Tell(name Name, text string) int {
 	c := j.crews[name]
 	switch {
 	case wake && c != nil:
-		c.wake()
+		c.Wake()
 	case wake && name == Monitor:
 		j.monitor.Wake()
 	case wake && name == Reaper:
@@ -351,24 +369,17 @@ func (j *Jobs) Tell(name Name, text string) int {
 	case wake && name == Master:
 		j.rebalance.Wake()
 		for _, c := range j.crews {
-			c.wake()
+			c.Wake()
 		}
 		j.injector.Wake()
 	}
 	switch {
 	case c != nil:
-		return c.status().Count
+		return c.Status().Count
 	case name == Reaper:
 		return j.reaper.count()
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.countLocked(name)
-}
-
-// employLocked starts the workers that a crew lacks.
-func (j *Jobs) employLocked(c *crew) {
-	for range c.vacancies() {
-		j.wg.Go(func() { c.worker(j.ctx) })
-	}
 }

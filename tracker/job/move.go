@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/crew"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
 	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
 	"github.com/mogilefs/caddy-mogilefs/tracker/rebalance"
@@ -34,15 +35,15 @@ const moveTries = 3
 
 // moveOutcome is what becomes of the row of a copy to be moved. Where it may go is fixed
 // with the row, so one that can't be moved goes in the end: another rebalance finds it.
-func (r result) moveOutcome(failCount int, rand func() float64) outcome {
+func (r result) moveOutcome(failCount int, rand func() float64) crew.Outcome {
 	switch r {
 	case moved, notThere, noFile, wouldSpoil, noSource:
-		return outcome{fate: finished}
+		return crew.Outcome{Fate: crew.Finished}
 	}
 	if failCount >= moveTries {
-		return outcome{fate: finished}
+		return crew.Outcome{Fate: crew.Finished}
 	}
-	return outcome{fate: postponed, delay: backoff(failCount, rand)}
+	return crew.Outcome{Fate: crew.Postponed, Delay: crew.Backoff(failCount, rand)}
 }
 
 // content reports whether a policy wants no more copies.
@@ -115,20 +116,22 @@ func (a *attempt) facts(snap *topology.Snapshot, class mogile.Class, bad ...find
 }
 
 // moves is where copies to be moved come from.
-func (r *replicator) moves() source { return source{queue: store.RebalanceQueue, do: r.doMove} }
+func (r *replicator) moves() crew.Source {
+	return crew.Source{Queue: store.RebalanceQueue, Do: r.doMove}
+}
 
 // doMove works on a row of the rebalance queue.
-func (r *replicator) doMove(ctx context.Context, w work) (outcome, error) {
+func (r *replicator) doMove(ctx context.Context, w crew.Work) (crew.Outcome, error) {
 	item := w.Item
 	res, err := r.move(ctx, item)
 	if err != nil {
-		return outcome{}, fmt.Errorf("move: %w", err)
+		return crew.Outcome{}, fmt.Errorf("move: %w", err)
 	}
 	out := res.moveOutcome(item.FailCount, r.rand)
 	log := r.log.With(zap.Stringer("fid", item.FID), zap.Stringer("from", item.From), zap.String("because", string(res)))
 	switch {
-	case out.fate != finished:
-		log.Info("copy is not moved yet", zap.Duration("again in", out.delay))
+	case out.Fate != crew.Finished:
+		log.Info("copy is not moved yet", zap.Duration("again in", out.Delay))
 	case res == moved:
 		log.Debug("copy is moved")
 	case res != notThere && res != noFile:

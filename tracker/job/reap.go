@@ -71,11 +71,7 @@ func newReaper(config Config, queued func()) *reaper {
 		log:   config.Logger.With(zap.String("job", string(Reaper))),
 		woken: make(chan struct{}, 1), dead: map[mogile.DevID]*reaping{},
 	}
-	desired, ok := config.Workers[Reaper]
-	if !ok {
-		desired = defaultWorkers[Reaper]
-	}
-	r.desire(desired)
+	r.desire(workers(config, Reaper))
 	return r
 }
 

@@ -92,6 +92,9 @@ func besideDeath(t *testing.T, files int, test func(d *deathbed)) {
 	})
 }
 
+// pass lets the bubble's time go on.
+func pass(d time.Duration) { <-time.After(d) }
+
 func (d *deathbed) check(err error) {
 	d.t.Helper()
 	if err != nil {

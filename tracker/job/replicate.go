@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/crew"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
 	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -45,18 +46,18 @@ const (
 
 // outcome is the table of results. A file that had too many copies is looked at again
 // when one of them is gone: there may be more.
-func (r result) outcome(failCount int, rand func() float64) outcome {
+func (r result) outcome(failCount int, rand func() float64) crew.Outcome {
 	switch r {
 	case replicated, lostRace, noFile:
-		return outcome{fate: finished}
+		return crew.Outcome{Fate: crew.Finished}
 	case locked:
-		return outcome{fate: left}
+		return crew.Outcome{Fate: crew.Left}
 	case noSource:
-		return outcome{fate: parked}
+		return crew.Outcome{Fate: crew.Parked}
 	case thinned:
-		return outcome{fate: postponed, delay: backoff(0, rand), anew: true}
+		return crew.Outcome{Fate: crew.Postponed, Delay: crew.Backoff(0, rand), Anew: true}
 	default:
-		return outcome{fate: postponed, delay: backoff(failCount, rand)}
+		return crew.Outcome{Fate: crew.Postponed, Delay: crew.Backoff(failCount, rand)}
 	}
 }
 
@@ -97,32 +98,32 @@ func newReplicator(config Config) *replicator {
 }
 
 // queue is where the work comes from.
-func (r *replicator) queue(st Store) source {
-	return source{
-		queue: store.ReplicateQueue, do: r.do,
-		load: func(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
+func (r *replicator) queue(st Store) crew.Source {
+	return crew.Source{
+		Queue: store.ReplicateQueue, Do: r.do,
+		Load: func(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
 			return st.LoadFiles(ctx, fids...)
 		},
 	}
 }
 
-func (r *replicator) do(ctx context.Context, w work) (outcome, error) {
+func (r *replicator) do(ctx context.Context, w crew.Work) (crew.Outcome, error) {
 	res, err := r.replicate(ctx, w)
 	if err != nil {
-		return outcome{}, fmt.Errorf("replicate: %w", err)
+		return crew.Outcome{}, fmt.Errorf("replicate: %w", err)
 	}
 	out := res.outcome(w.FailCount, r.rand)
-	if out.fate != finished {
+	if out.Fate != crew.Finished {
 		r.log.Info("file is not replicated", zap.Stringer("fid", w.FID), zap.String("because", string(res)))
 	}
 	return out, nil
 }
 
-func (r *replicator) replicate(ctx context.Context, w work) (result, error) {
+func (r *replicator) replicate(ctx context.Context, w crew.Work) (result, error) {
 	item := w.Item
 	// Many files have what they need when their turn comes. To see that takes no lock,
 	// and no question to the database that was not asked for many files at once.
-	if w.fresh() {
+	if w.Fresh() {
 		if res := r.look(w.Known); res != "" {
 			return res, nil
 		}

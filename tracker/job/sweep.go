@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/tracker/crew"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
@@ -29,7 +30,7 @@ type sweepStore interface {
 // without workers there it does nothing.
 type sweeper struct {
 	store sweepStore
-	crew  *crew
+	crew  *crew.Crew
 	log   *zap.Logger
 }
 
@@ -37,7 +38,7 @@ func (s *sweeper) run(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		if workers, _ := s.crew.size(); workers > 0 {
+		if s.crew.Active() {
 			if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("abandoned uploads stay", zap.Error(err))
 			}
@@ -65,7 +66,7 @@ func (s *sweeper) sweep(ctx context.Context) error {
 			return fmt.Errorf("sweep uploads: %w", err)
 		}
 		if n > 0 {
-			s.crew.wake()
+			s.crew.Wake()
 		}
 		if n < sweepBatch {
 			return nil

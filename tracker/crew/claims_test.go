@@ -1,4 +1,4 @@
-package job
+package crew
 
 import (
 	"context"
@@ -111,23 +111,17 @@ func (q *fakeQueue) lasts(fid mogile.FID) time.Duration {
 }
 
 // employ has a crew work with so many workers. leave ends it.
-func employ(q *fakeQueue, workers int, sources ...source) (leave func()) {
-	c := newCrew(Config{Workers: map[Name]int{Replicate: workers}, Logger: zap.NewNop(), Rand: func() float64 { return 0 }}, Replicate, sources...)
-	c.store = q
-	for _, s := range c.sources {
-		s.store = q
-	}
+func employ(q *fakeQueue, workers int, sources ...Source) (leave func()) {
+	c := New(Config{Store: q, Workers: workers, Rand: func() float64 { return 0 }, Logger: zap.NewNop()}, sources...)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg, keepers sync.WaitGroup
-	keepers.Go(c.keep)
-	wg.Go(func() { c.run(ctx) })
-	for range c.vacancies() {
-		wg.Go(func() { c.worker(ctx) })
-	}
+	keepers.Go(c.Keep)
+	wg.Go(func() { c.Run(ctx) })
+	c.Employ(ctx, &wg)
 	return func() {
 		cancel()
 		wg.Wait()
-		c.release()
+		c.Release()
 		keepers.Wait()
 	}
 }
@@ -136,18 +130,18 @@ func employ(q *fakeQueue, workers int, sources ...source) (leave func()) {
 func pass(d time.Duration) { <-time.After(d) }
 
 // hours is work that takes as long as its context lets it, or an hour.
-func hours(ctx context.Context, _ work) (outcome, error) {
+func hours(ctx context.Context, _ Work) (Outcome, error) {
 	select {
 	case <-time.After(time.Hour):
 	case <-ctx.Done():
 	}
-	return outcome{fate: finished}, ctx.Err()
+	return Outcome{Fate: Finished}, ctx.Err()
 }
 
 func TestWhatIsInHandStaysClaimed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue(map[store.QueueName][]mogile.FID{"q": {1, 2, 3}})
-		leave := employ(q, 1, source{queue: "q", do: hours})
+		leave := employ(q, 1, Source{Queue: "q", Do: hours})
 		defer leave()
 		for range 100 {
 			pass(30 * time.Second)
@@ -170,7 +164,7 @@ func TestWhatIsInHandStaysClaimed(t *testing.T) {
 func TestAFailedRenewalIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue(map[store.QueueName][]mogile.FID{"q": {1}})
-		leave := employ(q, 1, source{queue: "q", do: hours})
+		leave := employ(q, 1, Source{Queue: "q", Do: hours})
 		defer leave()
 		synctest.Wait()
 		q.fail(errors.New("gone for 30 seconds"))
@@ -201,12 +195,12 @@ func TestWhatIsLostIsNeitherBegunNorWrittenDown(t *testing.T) {
 		q := newFakeQueue(map[store.QueueName][]mogile.FID{"q": {1, 2, 3}})
 		var mu sync.Mutex
 		var begun []mogile.FID // guarded by mu
-		leave := employ(q, 1, source{queue: "q", do: func(ctx context.Context, w work) (outcome, error) {
+		leave := employ(q, 1, Source{Queue: "q", Do: func(ctx context.Context, w Work) (Outcome, error) {
 			mu.Lock()
 			begun = append(begun, w.FID)
 			mu.Unlock()
 			_, err := hours(ctx, w)
-			return outcome{fate: postponed}, err
+			return Outcome{Fate: Postponed}, err
 		}})
 		synctest.Wait()
 		q.steal(1)
@@ -227,7 +221,7 @@ func TestWhatIsQueuedAnewWaitsForWhoHasItInHand(t *testing.T) {
 		q := newFakeQueue(map[store.QueueName][]mogile.FID{"q": {1}})
 		var mu sync.Mutex
 		var begun int // guarded by mu
-		leave := employ(q, 2, source{queue: "q", do: func(ctx context.Context, w work) (outcome, error) {
+		leave := employ(q, 2, Source{Queue: "q", Do: func(ctx context.Context, w Work) (Outcome, error) {
 			mu.Lock()
 			begun++
 			mu.Unlock()
@@ -257,8 +251,8 @@ func TestRowsAreFinishedTogether(t *testing.T) {
 			fids = append(fids, fid+1)
 		}
 		q := newFakeQueue(map[store.QueueName][]mogile.FID{"q": fids})
-		leave := employ(q, 50, source{queue: "q", do: func(context.Context, work) (outcome, error) {
-			return outcome{fate: finished}, nil
+		leave := employ(q, 50, Source{Queue: "q", Do: func(context.Context, Work) (Outcome, error) {
+			return Outcome{Fate: Finished}, nil
 		}})
 		pass(time.Minute)
 		leave()
@@ -272,10 +266,10 @@ func TestTheEndFinishesWhatIsDoneAndGivesBackTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue(map[store.QueueName][]mogile.FID{"q": {1, 2, 3, 4}})
 		first := true
-		leave := employ(q, 1, source{queue: "q", do: func(ctx context.Context, w work) (outcome, error) {
+		leave := employ(q, 1, Source{Queue: "q", Do: func(ctx context.Context, w Work) (Outcome, error) {
 			if first {
 				first = false
-				return outcome{fate: finished}, nil
+				return Outcome{Fate: Finished}, nil
 			}
 			return hours(ctx, w)
 		}})
@@ -297,16 +291,16 @@ func TestACrewWorksFromSeveralQueues(t *testing.T) {
 		q := newFakeQueue(map[store.QueueName][]mogile.FID{"a": {1, 2}, "b": {3}})
 		var mu sync.Mutex
 		var done []string // guarded by mu
-		as := func(name string) func(context.Context, work) (outcome, error) {
-			return func(_ context.Context, w work) (outcome, error) {
+		as := func(name string) func(context.Context, Work) (Outcome, error) {
+			return func(_ context.Context, w Work) (Outcome, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				done = append(done, fmt.Sprint(name, w.FID, w.Loaded, w.Known.Devices))
-				return outcome{fate: finished}, nil
+				return Outcome{Fate: Finished}, nil
 			}
 		}
-		leave := employ(q, 1, source{queue: "a", do: as("a")}, source{queue: "b", do: as("b"),
-			load: func(_ context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
+		leave := employ(q, 1, Source{Queue: "a", Do: as("a")}, Source{Queue: "b", Do: as("b"),
+			Load: func(_ context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error) {
 				return map[mogile.FID]store.Known{fids[0]: {Devices: []mogile.DevID{8}}}, nil
 			}})
 		synctest.Wait()
@@ -323,10 +317,10 @@ func TestACrewWorksFromSeveralQueues(t *testing.T) {
 func TestWhatCannotBeLoadedHasFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue(map[store.QueueName][]mogile.FID{"q": {1, 2}})
-		leave := employ(q, 1, source{
-			queue: "q",
-			do:    func(context.Context, work) (outcome, error) { t.Error("worked on"); return outcome{}, nil },
-			load: func(context.Context, []mogile.FID) (map[mogile.FID]store.Known, error) {
+		leave := employ(q, 1, Source{
+			Queue: "q",
+			Do:    func(context.Context, Work) (Outcome, error) { t.Error("worked on"); return Outcome{}, nil },
+			Load: func(context.Context, []mogile.FID) (map[mogile.FID]store.Known, error) {
 				return nil, errors.New("no database")
 			},
 		})
@@ -340,13 +334,13 @@ func TestWhatCannotBeLoadedHasFailed(t *testing.T) {
 
 func TestWhatWasReadLongAgoIsNotFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := work{Loaded: true, loaded: time.Now()}
+		w := Work{Loaded: true, loaded: time.Now()}
 		pass(fresh - 1)
-		if !w.fresh() || (work{loaded: time.Now()}).fresh() {
+		if !w.Fresh() || (Work{loaded: time.Now()}).Fresh() {
 			t.Error("got what was just read, or not at all, taken for the contrary")
 		}
 		pass(1)
-		if w.fresh() {
+		if w.Fresh() {
 			t.Errorf("got what was read %v ago taken for fresh", fresh)
 		}
 	})

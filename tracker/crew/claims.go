@@ -1,4 +1,4 @@
-package job
+package crew
 
 import (
 	"context"
@@ -25,8 +25,6 @@ const (
 	perWorker = 6
 	// retake is when a row comes back that was queued anew while it is in hand.
 	retake = time.Second
-	// fresh is how long what was read with a claim will do for a first look.
-	fresh = time.Second
 	// Rows that are done are written down so many at a time, or after so long.
 	settleBatch = 100
 	settleAfter = 10 * time.Millisecond
@@ -35,40 +33,10 @@ const (
 	settleTime = 5 * time.Second
 )
 
-// source is a queue that a crew works from.
-type source struct {
-	queue store.QueueName
-	do    func(ctx context.Context, w work) (outcome, error)
-	// load reads with a claim, for many rows at once, what do wants to know of each; nil
-	// when that is nothing. A fid that it does not mention has the zero Known. When it
-	// fails, do is not called, and the rows have failed.
-	load func(ctx context.Context, fids []mogile.FID) (map[mogile.FID]store.Known, error)
-	// erased is true in the queue whose rows end with [store.Queue.FinishErased].
-	erased bool
-}
-
-// work is a row in hand.
-type work struct {
-	store.Item
-	// Known is what load has read when Loaded. That was some time ago, and without the
-	// fid's lock: who changes something reads again.
-	Known  store.Known
-	Loaded bool
-
-	loaded time.Time // when
-	err    error     // of load
-	claim  *claim
-	from   *claims
-}
-
-// fresh reports whether Known will do for a first look, by which nothing is changed but
-// the row.
-func (w work) fresh() bool { return w.Loaded && time.Since(w.loaded) < fresh }
-
 // claims are the rows that a crew holds of one queue. They are renewed until it is written
 // down what became of them.
 type claims struct {
-	source
+	Source
 	store store.Queue
 	log   *zap.Logger
 	// ended has rows that are done or given back. Closing it ends the keeper.
@@ -86,19 +54,19 @@ type claim struct {
 
 // ended is a row that is finished or returned.
 type ended struct {
-	work
-	outcome
+	Work
+	Outcome
 }
 
-func newClaims(s source, st store.Queue, log *zap.Logger) *claims {
-	return &claims{source: s, store: st, log: log, ended: make(chan ended, settleBatch), held: map[mogile.FID]*claim{}}
+func newClaims(s Source, st store.Queue, log *zap.Logger) *claims {
+	return &claims{Source: s, store: st, log: log, ended: make(chan ended, settleBatch), held: map[mogile.FID]*claim{}}
 }
 
 // take claims at most limit rows.
-func (c *claims) take(ctx context.Context, limit int) ([]work, error) {
-	items, err := c.store.Claim(ctx, c.queue, limit, lease)
+func (c *claims) take(ctx context.Context, limit int) ([]Work, error) {
+	items, err := c.store.Claim(ctx, c.Queue, limit, lease)
 	if err != nil {
-		return nil, fmt.Errorf("claim from %s: %w", c.queue, err)
+		return nil, fmt.Errorf("claim from %s: %w", c.Queue, err)
 	}
 	if len(items) == 0 {
 		return nil, nil
@@ -107,7 +75,7 @@ func (c *claims) take(ctx context.Context, limit int) ([]work, error) {
 	if len(again) > 0 {
 		// Queued anew while a worker has them: they come back when he is done, or a
 		// little later. Two workers would only be in each other's way.
-		if _, err := c.store.Renew(ctx, c.queue, retake, again...); err != nil {
+		if _, err := c.store.Renew(ctx, c.Queue, retake, again...); err != nil {
 			c.log.Warn("rows come back when their claim runs out", zap.Int("rows", len(again)), zap.Error(err))
 		}
 	}
@@ -116,7 +84,7 @@ func (c *claims) take(ctx context.Context, limit int) ([]work, error) {
 }
 
 // hold notes items, but for those whose fid is in hand already.
-func (c *claims) hold(items []store.Item) (all []work, again []store.Item) {
+func (c *claims) hold(items []store.Item) (all []Work, again []store.Item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, item := range items {
@@ -126,13 +94,13 @@ func (c *claims) hold(items []store.Item) (all []work, again []store.Item) {
 		}
 		claim := &claim{item: item}
 		c.held[item.FID] = claim
-		all = append(all, work{Item: item, claim: claim, from: c})
+		all = append(all, Work{Item: item, claim: claim, from: c})
 	}
 	return all, again
 }
 
-func (c *claims) loadAll(ctx context.Context, all []work) {
-	if c.load == nil || len(all) == 0 {
+func (c *claims) loadAll(ctx context.Context, all []Work) {
+	if c.Load == nil || len(all) == 0 {
 		return
 	}
 	fids := make([]mogile.FID, len(all))
@@ -140,7 +108,7 @@ func (c *claims) loadAll(ctx context.Context, all []work) {
 		fids[i] = w.FID
 	}
 	at := time.Now()
-	known, err := c.load(ctx, fids)
+	known, err := c.Load(ctx, fids)
 	for i := range all {
 		w := &all[i]
 		w.Known, w.Loaded, w.loaded, w.err = known[w.FID], err == nil, at, err
@@ -148,14 +116,14 @@ func (c *claims) loadAll(ctx context.Context, all []work) {
 }
 
 // has reports whether a row is still ours, as far as is known.
-func (c *claims) has(w work) bool {
+func (c *claims) has(w Work) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !w.claim.lost
 }
 
 // drop forgets a row.
-func (c *claims) drop(w work) {
+func (c *claims) drop(w Work) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.held, w.FID)
@@ -164,12 +132,12 @@ func (c *claims) drop(w work) {
 // settle writes down what became of a row, even when ctx is over: else it would be stuck
 // until its claim runs out. What is finished or returned is written down a little later,
 // together with others.
-func (c *claims) settle(ctx context.Context, w work, out outcome) {
-	switch out.fate {
-	case finished, returned:
+func (c *claims) settle(ctx context.Context, w Work, out Outcome) {
+	switch out.Fate {
+	case Finished, Returned:
 		c.ended <- ended{w, out}
 		return
-	case postponed, parked:
+	case Postponed, Parked:
 		if c.has(w) {
 			c.putOff(ctx, w, out)
 		}
@@ -177,18 +145,18 @@ func (c *claims) settle(ctx context.Context, w work, out outcome) {
 	c.drop(w)
 }
 
-func (c *claims) putOff(ctx context.Context, w work, out outcome) {
+func (c *claims) putOff(ctx context.Context, w Work, out Outcome) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	var err error
-	if out.fate == parked {
-		err = c.store.Park(ctx, c.queue, w.FID, w.FailCount+1)
+	if out.Fate == Parked {
+		err = c.store.Park(ctx, c.Queue, w.FID, w.FailCount+1)
 	} else {
 		failures := w.FailCount
-		if out.anew {
+		if out.Anew {
 			failures = 0
 		}
-		err = c.store.Postpone(ctx, c.queue, w.FID, out.delay, failures+1)
+		err = c.store.Postpone(ctx, c.Queue, w.FID, out.Delay, failures+1)
 	}
 	if err != nil {
 		c.log.Error("queue row stays claimed", zap.Stringer("fid", w.FID), zap.Error(err))
@@ -228,7 +196,7 @@ func (c *claims) keep() {
 func (c *claims) flush(batch []ended) {
 	var done, back []ended
 	for _, e := range batch {
-		if e.fate == returned {
+		if e.Fate == Returned {
 			back = append(back, e)
 		} else {
 			done = append(done, e)
@@ -238,7 +206,7 @@ func (c *claims) flush(batch []ended) {
 	defer cancel()
 	c.write(done, func(items []store.Item) error { return c.finish(ctx, done, items) })
 	c.write(back, func(items []store.Item) error {
-		_, err := c.store.Renew(ctx, c.queue, 0, items...)
+		_, err := c.store.Renew(ctx, c.Queue, 0, items...)
 		return err
 	})
 }
@@ -251,17 +219,17 @@ func (c *claims) write(batch []ended, write func([]store.Item) error) {
 		c.log.Error("queue rows stay claimed", zap.Int("rows", len(batch)), zap.Stringer("fid", batch[0].FID), zap.Error(err))
 	}
 	for _, e := range batch {
-		c.drop(e.work)
+		c.drop(e.Work)
 	}
 }
 
 func (c *claims) finish(ctx context.Context, done []ended, items []store.Item) error {
-	if !c.erased {
-		return c.store.Finish(ctx, c.queue, items...)
+	if !c.Erased {
+		return c.store.Finish(ctx, c.Queue, items...)
 	}
 	gone := make([]store.Erased, len(done))
 	for i, e := range done {
-		gone[i] = store.Erased{Item: items[i], Devices: e.gone}
+		gone[i] = store.Erased{Item: items[i], Devices: e.Gone}
 	}
 	return c.store.FinishErased(ctx, gone...)
 }
@@ -285,7 +253,7 @@ func (c *claims) renew() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
 	defer cancel()
-	held, err := c.store.Renew(ctx, c.queue, lease, asked...)
+	held, err := c.store.Renew(ctx, c.Queue, lease, asked...)
 	if err != nil {
 		c.log.Warn("claims are not renewed", zap.Int("rows", len(asked)), zap.Error(err))
 		return

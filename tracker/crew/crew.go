@@ -1,4 +1,4 @@
-package job
+package crew
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
@@ -22,33 +21,24 @@ const (
 	minPause = 100 * time.Millisecond
 )
 
-// outcome is what is to become of a queue row.
-type outcome struct {
-	fate  fate
-	delay time.Duration  // of postponed
-	gone  []mogile.DevID // copies whose bytes are gone, of finished in the delete queue
-	anew  bool           // of postponed: failures begin to count anew
+// Config is what a crew works with.
+type Config struct {
+	Store store.Queue
+	// Workers is how many work at once, until [Crew.Want] says otherwise.
+	Workers int
+	// Rand returns numbers in [0,1).
+	Rand   func() float64
+	Logger *zap.Logger
 }
 
-type fate uint8
-
-const (
-	finished  fate = iota // done: the row goes
-	postponed             // due again after delay, one failure more
-	parked                // due never, until an operator says so
-	left                  // comes back when its claim runs out
-	returned              // due at once, as if it had never been claimed
-)
-
-// crew is the workers of a job, and who hands them the rows of its queues.
-type crew struct {
-	name    Name
+// Crew is the workers of a job, and who hands them the rows of its queues.
+type Crew struct {
 	store   store.Queue
 	sources []*claims
 	rand    func() float64
 	log     *zap.Logger
 
-	work  chan work     // unbuffered: a row that is taken is being worked on
+	work  chan Work     // unbuffered: a row that is taken is being worked on
 	woken chan struct{} // holds one
 
 	queued, sent atomic.Int64 // rows that wait for a worker, and that were handed to one
@@ -59,18 +49,13 @@ type crew struct {
 	resized        chan struct{} // closed and replaced when desired or held changes
 }
 
-// newCrew has workers for the rows of some queues, of which those of the first are claimed
-// first.
-func newCrew(config Config, name Name, sources ...source) *crew {
-	desired, ok := config.Workers[name]
-	if !ok {
-		desired = defaultWorkers[name]
-	}
-	c := &crew{
-		name: name, store: config.Store, rand: config.Rand,
-		log:  config.Logger.With(zap.String("job", string(name))),
-		work: make(chan work), woken: make(chan struct{}, 1),
-		desired: desired, resized: make(chan struct{}),
+// New allocates a crew for the rows of some queues, of which those of the first are claimed
+// first. Nothing runs until its owner has [Crew.Keep], [Crew.Employ] and [Crew.Run] begin.
+func New(config Config, sources ...Source) *Crew {
+	c := &Crew{
+		store: config.Store, rand: config.Rand, log: config.Logger,
+		work: make(chan Work), woken: make(chan struct{}, 1),
+		desired: config.Workers, resized: make(chan struct{}),
 	}
 	for _, s := range sources {
 		c.sources = append(c.sources, newClaims(s, config.Store, c.log))
@@ -78,30 +63,44 @@ func newCrew(config Config, name Name, sources ...source) *crew {
 	return c
 }
 
-// worksFrom reports whether the queue is one of the crew's.
-func (c *crew) worksFrom(q store.QueueName) bool {
-	return slices.ContainsFunc(c.sources, func(s *claims) bool { return s.queue == q })
+// WorksFrom reports whether the queue is one of the crew's.
+func (c *Crew) WorksFrom(q store.QueueName) bool {
+	return slices.ContainsFunc(c.sources, func(s *claims) bool { return s.Queue == q })
 }
 
-func (c *crew) wake() {
+// Wake has the queues looked at now. It never waits; saying it often at once is saying it
+// once.
+func (c *Crew) Wake() {
 	select {
 	case c.woken <- struct{}{}:
 	default:
 	}
 }
 
-func (c *crew) status() Status {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return Status{Name: c.name, Count: c.count, Desired: c.desired, Queued: c.queued.Load(), Sent: c.sent.Load()}
+// Status is the workers of a crew, and what they were given.
+type Status struct {
+	// Count is how many there are, Desired how many there should be.
+	Count, Desired int
+	// Queued is how many rows were claimed and wait for a worker, Sent how many have
+	// ever been handed to one.
+	Queued, Sent int64
 }
 
-func (c *crew) desire(n int) { c.change(func() { c.desired = n }) }
+// Status is that of now.
+func (c *Crew) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Status{Count: c.count, Desired: c.desired, Queued: c.queued.Load(), Sent: c.sent.Load()}
+}
 
-// hold keeps the workers idle, or no longer.
-func (c *crew) hold(held bool) { c.change(func() { c.held = held }) }
+// Want changes how many work at once. Surplus workers go when they have done what they have
+// in hand; those that are lacking come with [Crew.Employ].
+func (c *Crew) Want(n int) { c.change(func() { c.desired = n }) }
 
-func (c *crew) change(f func()) {
+// Hold keeps the workers idle, or no longer.
+func (c *Crew) Hold(held bool) { c.change(func() { c.held = held }) }
+
+func (c *Crew) change(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f()
@@ -109,9 +108,16 @@ func (c *crew) change(f func()) {
 	c.resized = make(chan struct{})
 }
 
+// Active reports whether the queues are worked on: there are to be workers, and they are not
+// held.
+func (c *Crew) Active() bool {
+	workers, _ := c.size()
+	return workers > 0
+}
+
 // size is how many workers there should be for what is in the queue, and a channel that
 // tells when that changes.
-func (c *crew) size() (int, <-chan struct{}) {
+func (c *Crew) size() (int, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held {
@@ -120,8 +126,16 @@ func (c *crew) size() (int, <-chan struct{}) {
 	return c.desired, c.resized
 }
 
+// Employ starts the workers that are lacking, until ctx is over. They are for the owner of
+// wg to wait for.
+func (c *Crew) Employ(ctx context.Context, wg *sync.WaitGroup) {
+	for range c.vacancies() {
+		wg.Go(func() { c.worker(ctx) })
+	}
+}
+
 // vacancies says how many workers to start, and counts them as there.
-func (c *crew) vacancies() int {
+func (c *Crew) vacancies() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := max(c.desired-c.count, 0)
@@ -130,7 +144,7 @@ func (c *crew) vacancies() int {
 }
 
 // surplus reports whether a worker should go, and counts it as gone.
-func (c *crew) surplus() (bool, <-chan struct{}) {
+func (c *Crew) surplus() (bool, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.count > c.desired {
@@ -140,7 +154,7 @@ func (c *crew) surplus() (bool, <-chan struct{}) {
 	return false, c.resized
 }
 
-func (c *crew) worker(ctx context.Context) {
+func (c *Crew) worker(ctx context.Context) {
 	for {
 		surplus, resized := c.surplus()
 		if surplus {
@@ -156,8 +170,8 @@ func (c *crew) worker(ctx context.Context) {
 	}
 }
 
-// keep looks after the claims until release. Its owner waits for it.
-func (c *crew) keep() {
+// Keep looks after the claims until [Crew.Release]. Its owner waits for it.
+func (c *Crew) Keep() {
 	var wg sync.WaitGroup
 	for _, s := range c.sources {
 		wg.Go(s.keep)
@@ -165,17 +179,18 @@ func (c *crew) keep() {
 	wg.Wait()
 }
 
-// release ends keep, once no worker is left and run has returned.
-func (c *crew) release() {
+// Release ends [Crew.Keep]. It must be called once, when no worker is left and [Crew.Run] has
+// returned: they hand over what became of their rows.
+func (c *Crew) Release() {
 	for _, s := range c.sources {
 		close(s.ended)
 	}
 }
 
-// run claims rows and hands them out until ctx is over. While one batch is handed out the
+// Run claims rows and hands them out until ctx is over. While one batch is handed out the
 // next one is claimed.
-func (c *crew) run(ctx context.Context) {
-	batches := make(chan []work)
+func (c *Crew) Run(ctx context.Context) {
+	batches := make(chan []Work)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer close(batches)
@@ -187,7 +202,7 @@ func (c *crew) run(ctx context.Context) {
 	wg.Wait()
 }
 
-func (c *crew) claim(ctx context.Context, batches chan<- []work) {
+func (c *Crew) claim(ctx context.Context, batches chan<- []Work) {
 	for ctx.Err() == nil {
 		batch, err := c.take(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -203,7 +218,7 @@ func (c *crew) claim(ctx context.Context, batches chan<- []work) {
 }
 
 // take claims as much as the workers need from each queue.
-func (c *crew) take(ctx context.Context) (batch []work, err error) {
+func (c *Crew) take(ctx context.Context) (batch []Work, err error) {
 	workers, _ := c.size()
 	if workers == 0 {
 		return nil, nil
@@ -216,11 +231,11 @@ func (c *crew) take(ctx context.Context) (batch []work, err error) {
 }
 
 // handOut gives a batch to the workers, and what they don't take back to the queue.
-func (c *crew) handOut(ctx context.Context, batch []work) {
+func (c *Crew) handOut(ctx context.Context, batch []Work) {
 	for i, w := range batch {
 		if !c.hand(ctx, w) {
 			for _, w := range batch[i:] {
-				w.from.settle(ctx, w, outcome{fate: returned})
+				w.from.settle(ctx, w, Outcome{Fate: Returned})
 				c.queued.Add(-1)
 			}
 			return
@@ -231,7 +246,7 @@ func (c *crew) handOut(ctx context.Context, batch []work) {
 }
 
 // hand gives a row to a worker; false means that there is none to wait for.
-func (c *crew) hand(ctx context.Context, w work) bool {
+func (c *Crew) hand(ctx context.Context, w Work) bool {
 	for {
 		workers, resized := c.size()
 		if workers == 0 || ctx.Err() != nil {
@@ -247,7 +262,7 @@ func (c *crew) hand(ctx context.Context, w work) bool {
 }
 
 // rest waits for the next reason to look into the queue.
-func (c *crew) rest(ctx context.Context, failed bool) {
+func (c *Crew) rest(ctx context.Context, failed bool) {
 	pause := poll
 	if !failed {
 		pause = c.untilDue(ctx)
@@ -263,10 +278,10 @@ func (c *crew) rest(ctx context.Context, failed bool) {
 	}
 }
 
-func (c *crew) untilDue(ctx context.Context) time.Duration {
+func (c *Crew) untilDue(ctx context.Context) time.Duration {
 	pause := poll
 	for _, s := range c.sources {
-		due, err := c.store.NextDue(ctx, s.queue)
+		due, err := c.store.NextDue(ctx, s.Queue)
 		if err == nil { // else nothing will be due, or the next claim meets the same error and says so
 			pause = min(pause, max(due, minPause))
 		}
@@ -276,30 +291,30 @@ func (c *crew) untilDue(ctx context.Context) time.Duration {
 
 // perform does the work and has written down what became of it. Whatever goes wrong, the
 // worker lives and the row is not lost.
-func (c *crew) perform(ctx context.Context, w work) {
+func (c *Crew) perform(ctx context.Context, w Work) {
 	if !w.from.has(w) { // it has waited for long, and now another has it
 		w.from.drop(w)
 		return
 	}
 	out, err := c.guarded(ctx, w)
 	if err != nil {
-		out = outcome{fate: postponed, delay: backoff(w.FailCount, c.rand)}
+		out = Outcome{Fate: Postponed, Delay: Backoff(w.FailCount, c.rand)}
 	}
-	if ctx.Err() != nil && out.fate != finished {
-		out, err = outcome{fate: returned}, nil
+	if ctx.Err() != nil && out.Fate != Finished {
+		out, err = Outcome{Fate: Returned}, nil
 	}
 	if err != nil {
-		c.log.Error("job failed", zap.Stringer("fid", w.FID), zap.Duration("again in", out.delay), zap.Error(err))
+		c.log.Error("job failed", zap.Stringer("fid", w.FID), zap.Duration("again in", out.Delay), zap.Error(err))
 	}
 	w.from.settle(ctx, w, out)
-	if out.fate == postponed {
-		c.wake() // the time to rest may be shorter now
+	if out.Fate == Postponed {
+		c.Wake() // the time to rest may be shorter now
 	}
 }
 
-func (c *crew) guarded(ctx context.Context, w work) (out outcome, err error) {
+func (c *Crew) guarded(ctx context.Context, w Work) (out Outcome, err error) {
 	if w.err != nil {
-		return outcome{}, w.err
+		return Outcome{}, w.err
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -307,13 +322,5 @@ func (c *crew) guarded(ctx context.Context, w work) (out outcome, err error) {
 			c.log.Error("job panicked", zap.Stringer("fid", w.FID), zap.Stack("stack"))
 		}
 	}()
-	return w.from.do(ctx, w)
-}
-
-// backoff is how long to wait after so many failures (docs/spec/jobs.md §4.1), give or
-// take a fifth, so that what failed together is not tried again together.
-func backoff(failCount int, rand func() float64) time.Duration {
-	seconds := [...]float64{15, 60, 300, 1800, 3600, 7200, 14400, 28800, 86400}
-	base := seconds[min(max(failCount, 0), len(seconds)-1)]
-	return time.Duration(base * (0.8 + 0.4*rand()) * float64(time.Second))
+	return w.from.Do(ctx, w)
 }
