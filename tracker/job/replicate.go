@@ -67,7 +67,7 @@ type replicateStore interface {
 	Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error)
 	AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
 	RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error
-	Checksum(ctx context.Context, fid mogile.FID) (mogile.Checksum, error)
+	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]store.Known, error)
 	SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error
 	Enqueue(ctx context.Context, q store.QueueName, delay time.Duration, fids ...mogile.FID) error
 	store.Locks
@@ -193,22 +193,17 @@ type attempt struct {
 
 // begin fetches what is known of the file. A result says that there is nothing to try.
 func (r *replicator) begin(ctx context.Context, item store.Item) (*attempt, result, error) {
-	file, err := r.store.FileByFID(ctx, item.FID)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, noFile, nil
-	}
+	loaded, err := r.store.LoadFiles(ctx, item.FID)
 	if err != nil {
 		return nil, "", err
 	}
+	file, visible := loaded[item.FID]
+	if !visible {
+		return nil, noFile, nil
+	}
 	a := &attempt{
-		file: file, from: item.From, leaving: newLeaving(),
+		file: file.File, from: item.From, on: file.Devices, recorded: file.Checksum, leaving: newLeaving(),
 		badSources: map[mogile.DevID]bool{}, badDests: map[mogile.DevID]bool{},
-	}
-	if a.on, err = r.store.Devices(ctx, item.FID); err != nil {
-		return nil, "", err
-	}
-	if a.recorded, err = r.store.Checksum(ctx, item.FID); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, "", err
 	}
 	known := a.devices(r.live.Snapshot())
 	if len(known) == 0 && len(a.on) > 0 { // on devices that another tracker has just created?
