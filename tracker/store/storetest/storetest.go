@@ -54,6 +54,7 @@ func RunBytewise(t *testing.T, open func(t *testing.T) store.Store) {
 func runChecks(t *testing.T, open func(t *testing.T) store.Store, checks []check) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // each has a store of its own, and most wait for a disk
 			s := open(t)
 			t.Cleanup(func() {
 				if err := s.Close(); err != nil {
