@@ -23,18 +23,24 @@ const (
 
 // mend does what the verdict says.
 //
-// Order: 1. what was found is logged, 2. copies that were found are recorded, 3. the file
-// is queued for replication if it is to lose one, 4. bad bytes are deleted, 5. those
-// copies are forgotten, 6. a checksum is recorded, 7. the policy is asked again, and the
-// file queued as it is without them, 8. its fsck row goes. The row is there all the time:
-// after a crash the file is checked again. A crash after 1 has it log the same once more;
-// after 2 or 3 a row to replicate, which finds enough copies, or those that there are;
-// after 4 copies that are recorded and not there, which readers pass over, and which
+// Order: 1. what was found is logged, 2. the file is queued for replication if it is to
+// lose a copy, or to have one that was not known, 3. copies that were found are recorded,
+// 4. bad bytes are deleted, 5. those copies are forgotten, 6. a checksum is recorded, 7. the
+// policy is asked again, and the file queued as it is without them, 8. its fsck row goes.
+// The row is there all the time: after a crash the file is checked again. A crash after
+// 1 has it log the same once more; after 2 or 3 leaves a row to replicate, which finds
+// enough copies, or those that there are; after 4 copies that are recorded and not there, which readers pass over, and which
 // the next check finds missing; after 5 or 6 a file of too few copies that is queued
 // already.
 func (c *Checker) mend(ctx context.Context, s subject, v fsck.Verdict) (Stall, error) {
 	if err := c.report(ctx, s.FID, v.Events...); err != nil {
 		return "", err
+	}
+	if v.Spread && len(v.Add)+len(v.Drop) > 0 {
+		// Replication may have given the file up, when no copy was known.
+		if err := c.Store.Enqueue(ctx, store.ReplicateQueue, mendDelay, s.FID); err != nil {
+			return "", err
+		}
 	}
 	for _, dev := range v.Add {
 		if err := c.Store.AddCopy(ctx, s.FID, dev); err != nil {
@@ -73,11 +79,6 @@ func (c *Checker) mend(ctx context.Context, s subject, v fsck.Verdict) (Stall, e
 func (c *Checker) giveUp(ctx context.Context, s subject, v fsck.Verdict) (kept []mogile.DevID, err error) {
 	if len(v.Drop) == 0 {
 		return nil, nil
-	}
-	if v.Spread {
-		if err := c.Store.Enqueue(ctx, store.ReplicateQueue, mendDelay, s.FID); err != nil {
-			return nil, err
-		}
 	}
 	for _, dev := range v.Erase {
 		if !c.erase(ctx, s, dev) {

@@ -558,3 +558,22 @@ func TestFsckForgetsWhatANodeWillNotDelete(t *testing.T) {
 		t.Errorf("got copies %s, queued %v; want [1], queued", got, r.queued(fid))
 	}
 }
+
+// Replication gives a file up when no copy is known.
+func TestFsckHasReplicationTakeUpAFileThatIsFound(t *testing.T) {
+	r := newFsckRig(t, mogile.Class{MinDevCount: 1})
+	fid := r.file("a", mogile.Checksum{})
+	r.check(r.store.Store.RemoveCopies(t.Context(), fid, 1, 2))
+	r.move(fid, 1, 3)
+	r.lose(fid, 2)
+	r.check(r.store.Store.Enqueue(t.Context(), store.ReplicateQueue, 0, fid))
+	r.check(r.store.Store.Park(t.Context(), store.ReplicateQueue, fid, 1))
+	r.start()
+	r.queueFsck(fid)
+	r.becomes(store.FsckQueue, "finished")
+	r.wantCopies(fid, 3)
+	row := must(r.store.Queued(t.Context(), store.ReplicateQueue, fid))(t)
+	if due := time.Until(time.Unix(row.NextTry, 0)); due > time.Minute {
+		t.Errorf("got its row due in %v; want it at once, to go", due)
+	}
+}
