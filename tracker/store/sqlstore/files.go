@@ -53,19 +53,11 @@ func scanLocated(s scanner) (l located, err error) {
 	return l, err
 }
 
-// look asks the database itself.
-func (s *Store) look(ctx context.Context, dm mogile.DomainID, key mogile.Key) ([]located, error) {
-	if s.together != nil {
-		return s.together.locate(ctx, dm, key)
-	}
-	return locate(ctx, s.db, dm, key)
-}
-
 // Locate implements [store.Files].
 func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) (store.File, []mogile.DevID, mogile.Checksum, error) {
 	found, err := s.replicas.locate(ctx, dm, key), error(nil)
 	if found == nil {
-		found, err = s.look(ctx, dm, key)
+		found, err = s.looks.ask(ctx, domainKey{dm: dm, key: key})
 	}
 	if err != nil {
 		return store.File{}, nil, mogile.Checksum{}, wrap(err, "locate key %q", key)

@@ -24,13 +24,32 @@ type Store struct {
 	close func() error
 	// replicas serve Locate where there are any; nil where there can be none.
 	replicas *replicas
-	// together serves Locate on servers; nil where a question costs next to nothing.
-	together *together
+	companies
 }
+
+// companies are those who call the same at the same time. They share statements where these
+// cost more than what they find or change.
+type companies struct {
+	looks *company[domainKey, []located]
+}
+
+const (
+	// lookers is how many questions of a kind a server is asked at a time: enough that the
+	// way there and back does not bound them, few enough that many clients at once share
+	// each.
+	lookers = 4
+	// maxTogether is how many one question is about at most.
+	maxTogether = 32
+)
 
 // open readies an opened database for work (takeover.go) and owns it from then on.
 func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
-	s := &Store{db: db, gates: newGates(), log: log, close: sync.OnceValue(db.close)}
+	s := &Store{db: db, gates: newGates(), log: log}
+	s.looks = newLooks(db, 0)
+	s.close = sync.OnceValue(func() error {
+		s.companies.end()
+		return db.close()
+	})
 	if err := s.takeOver(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -52,15 +71,10 @@ func (s *Store) readFrom(r *replicas) {
 	s.close = sync.OnceValue(func() error { return errors.Join(r.close(), closeMaster()) })
 }
 
-// ofServer makes callers of Locate share their questions.
-func (s *Store) ofServer() {
-	s.together = newTogether(s.db)
-	closeDB := s.close
-	s.close = sync.OnceValue(func() error {
-		s.together.close()
-		return closeDB()
-	})
-}
+// inCompany has callers share statements on a server.
+func (s *Store) inCompany() { s.looks = newLooks(s.db, lookers) }
+
+func (c *companies) end() { c.looks.close() }
 
 // Close implements [store.Store].
 func (s *Store) Close() error {

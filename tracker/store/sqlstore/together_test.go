@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
 // frozen is a database that answers nobody until it thaws.
@@ -35,14 +33,14 @@ func (f *frozen) read(ctx context.Context, _ func(*tx) error) error {
 func TestWhoLooksTogetherLeavesWithHisDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &frozen{thaw: make(chan struct{})}
-		all := newTogether(db)
+		all := newLooks(db, lookers)
 		began := time.Now()
 		var waiting sync.WaitGroup
 		for range 10 * lookers {
 			waiting.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
-				if _, err := all.locate(ctx, 1, "key"); !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := all.ask(ctx, domainKey{dm: 1, key: "key"}); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("got %v; want the deadline", err)
 				}
 			})
@@ -58,11 +56,14 @@ func TestWhoLooksTogetherLeavesWithHisDeadline(t *testing.T) {
 func TestManyWhoWaitAskTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &frozen{thaw: make(chan struct{})}
-		all := newTogether(db)
+		all := newLooks(db, lookers)
 		defer all.close()
 		var waiting sync.WaitGroup
-		for range lookers + 2*maxTogether {
-			waiting.Go(func() { _, _ = all.locate(t.Context(), 1, mogile.Key("key")) })
+		for i := range lookers + 2*maxTogether {
+			waiting.Go(func() { _, _ = all.ask(t.Context(), domainKey{dm: 1, key: "key"}) })
+			if i < lookers { // who comes at the same moment shares the first question
+				synctest.Wait()
+			}
 		}
 		synctest.Wait()
 		if db.asked != lookers {

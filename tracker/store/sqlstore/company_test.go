@@ -1,0 +1,238 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// party is a company whose guests are served when a test lets them.
+type party struct {
+	*company[int, string]
+	goOn chan struct{}
+	err  error // what groups end with
+
+	mu     sync.Mutex // guards both below
+	groups []int      // sizes
+	alone  int
+}
+
+func newParty(r rules[int, string]) *party {
+	p := &party{goOn: make(chan struct{})}
+	r.alone = func(_ context.Context, n int) (string, error) {
+		p.mu.Lock()
+		p.alone++
+		p.mu.Unlock()
+		<-p.goOn
+		return fmt.Sprint("alone ", n), nil
+	}
+	r.together = func(group []*guest[int, string]) {
+		p.mu.Lock()
+		p.groups = append(p.groups, len(group))
+		p.mu.Unlock()
+		<-p.goOn
+		for _, g := range group {
+			g.got, g.in = fmt.Sprint("together ", g.asks), g.asks >= 0
+		}
+		settle(group, p.err)
+	}
+	p.company = newCompany(r)
+	return p
+}
+
+// seen is how many were served alone, and the sizes of groups.
+func (p *party) seen() (alone int, groups []int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.alone, slices.Clone(p.groups)
+}
+
+// turnsTaken belongs to what is tested.
+func (p *party) turnsTaken() int {
+	p.company.mu.Lock()
+	defer p.company.mu.Unlock()
+	return p.taken
+}
+
+func TestWhoWaitsForATurnSharesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(rules[int, string]{turns: 2, most: 8, patient: true})
+		answers := make([]string, 2+8+3)
+		var waiting sync.WaitGroup
+		for i := range answers {
+			waiting.Go(func() { answers[i], _ = p.ask(t.Context(), i) })
+			synctest.Wait()
+		}
+		close(p.goOn)
+		waiting.Wait()
+		p.close()
+		for i, got := range answers {
+			want := fmt.Sprint("together ", i)
+			if i < 2 {
+				want = fmt.Sprint("alone ", i)
+			}
+			if got != want {
+				t.Errorf("caller %d: got %q; want %q", i, got, want)
+			}
+		}
+		if _, groups := p.seen(); len(groups) != 2 || groups[0]+groups[1] != 8+3 {
+			t.Errorf("got groups of %v; want 8 and 3", groups)
+		}
+	})
+}
+
+func TestOneWhoTakesLongHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(rules[int, string]{turns: 1, most: 8, patient: true})
+		var waiting sync.WaitGroup
+		for i := range 3 {
+			waiting.Go(func() { _, _ = p.ask(t.Context(), i) })
+			synctest.Wait()
+		}
+		if alone, groups := p.seen(); alone != 1 || len(groups) != 0 {
+			t.Errorf("at once: got %d alone, groups of %v; want 1 and none", alone, groups)
+		}
+		<-time.After(patience)
+		synctest.Wait()
+		if _, groups := p.seen(); !slices.Equal(groups, []int{2}) {
+			t.Errorf("after %v: got groups of %v; want one of 2", patience, groups)
+		}
+		<-time.After(10 * patience)
+		close(p.goOn)
+		waiting.Wait()
+		p.close()
+		if p.turnsTaken() != 0 {
+			t.Errorf("in the end: got %d turns taken; want 0", p.turnsTaken())
+		}
+	})
+}
+
+func TestATurnThatWasLateIsThereAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(rules[int, string]{turns: 1, most: 8, patient: true})
+		for range 3 {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_, _ = p.ask(t.Context(), 1)
+			}()
+			synctest.Wait()
+			<-time.After(2 * patience)
+			synctest.Wait()
+			if p.turnsTaken() != 0 {
+				t.Errorf("while one is late: got %d turns taken; want 0", p.turnsTaken())
+			}
+			p.goOn <- struct{}{}
+			<-done
+			synctest.Wait()
+			if p.turnsTaken() != 0 {
+				t.Errorf("after one was late: got %d turns taken; want 0", p.turnsTaken())
+			}
+		}
+		p.close()
+	})
+}
+
+func TestWhoLeavesWhileHeWaitsIsNotServed(t *testing.T) {
+	for _, patient := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParty(rules[int, string]{turns: 1, most: 8, patient: patient})
+			ctx, cancel := context.WithCancel(t.Context())
+			var waiting sync.WaitGroup
+			errs := make([]error, 3)
+			for i := range errs {
+				waiting.Go(func() { _, errs[i] = p.ask(ctx, i) })
+				synctest.Wait()
+			}
+			cancel()
+			synctest.Wait()
+			close(p.goOn)
+			waiting.Wait()
+			if began := errs[0]; (began == nil) != patient {
+				t.Errorf("patient %t, the one who was begun with: got %v", patient, began)
+			}
+			for _, err := range errs[1:] {
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("who waited: got %v; want %v", err, context.Canceled)
+				}
+			}
+			p.close()
+			if _, groups := p.seen(); len(groups) > 0 {
+				t.Errorf("got groups of %v; want none", groups)
+			}
+		})
+	}
+}
+
+func TestWhatBecomesOfAGroupThatFails(t *testing.T) {
+	for _, tc := range []struct {
+		err, want error
+		got       string
+	}{
+		{nil, nil, "together "},
+		{errApart, nil, "alone "},
+		{errors.New("any"), nil, "alone "},
+		{fmt.Errorf("%w: lost", errUnknownOutcome), errUnknownOutcome, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newParty(rules[int, string]{turns: 1, most: 8, patient: true})
+			p.err = tc.err
+			var waiting sync.WaitGroup
+			for i := range 4 {
+				waiting.Go(func() {
+					got, err := p.ask(t.Context(), i)
+					want := fmt.Sprint(tc.got, i)
+					if tc.want != nil {
+						want = ""
+					}
+					if i > 0 && (!errors.Is(err, tc.want) || tc.want == nil && got != want) {
+						t.Errorf("group fails with %v: got %q, %v; want %q, %v", tc.err, got, err, want, tc.want)
+					}
+				})
+				synctest.Wait()
+			}
+			apart := make(chan string, 1)
+			go func() { // who is not taken in does it himself
+				got, _ := p.ask(t.Context(), -1)
+				apart <- got
+			}()
+			synctest.Wait()
+			close(p.goOn)
+			waiting.Wait()
+			if got := <-apart; got != "alone -1" {
+				t.Errorf("group fails with %v, who was not taken in: got %q; want alone", tc.err, got)
+			}
+			p.close()
+		})
+	}
+}
+
+func TestAClosedCompanyTurnsAwayWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParty(rules[int, string]{turns: 1, most: 8, patient: true})
+		var waiting sync.WaitGroup
+		errs := make([]error, 3)
+		for i := range errs {
+			waiting.Go(func() { _, errs[i] = p.ask(t.Context(), i) })
+			synctest.Wait()
+		}
+		waiting.Go(p.close)
+		synctest.Wait()
+		if errs[0] != nil || errs[1] != errClosed || errs[2] != errClosed {
+			t.Errorf("while one is served: got %v; want %v for the others", errs, errClosed)
+		}
+		close(p.goOn)
+		waiting.Wait()
+		if errs[0] != nil {
+			t.Errorf("who was served: got %v; want nil", errs[0])
+		}
+		if _, err := p.ask(t.Context(), 4); err != errClosed {
+			t.Errorf("after: got %v; want %v", err, errClosed)
+		}
+	})
+}
