@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -74,8 +75,22 @@ func (s *Store) RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile
 }
 
 func recordCopy(t *tx, fid mogile.FID, dev mogile.DevID) error {
-	_, err := t.exec("INSERT IGNORE INTO file_on (fid, devid) VALUES (?, ?)", fid, dev)
-	return err
+	return recordCopies(t, copyRow{fid, dev})
+}
+
+func recordCopies(t *tx, copies ...copyRow) error {
+	for some := range slices.Chunk(copies, perStatement) {
+		some = padded(some)
+		var args []any
+		for _, c := range some {
+			args = append(args, c.fid, c.dev)
+		}
+		_, err := t.exec("INSERT IGNORE INTO file_on (fid, devid) VALUES "+repeated("(?, ?)", ", ", len(some)), args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recount brings file.devcount up to date, unless the operator turned that off

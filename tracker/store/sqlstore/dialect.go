@@ -20,6 +20,9 @@ type database interface {
 	// error of fn undoes it. Once fn has begun, the outcome is waited for even
 	// when ctx ends.
 	write(ctx context.Context, fn func(*tx) error) error
+	// once is write without another try, for a change of many who would rather try each by
+	// himself.
+	once(ctx context.Context, fn func(*tx) error) error
 	// autocommit is write where each statement of fn may commit by itself, since what
 	// the first ones leave does no harm. When a connection is lost, fn may have been
 	// carried out twice.
@@ -75,6 +78,14 @@ type dialect struct {
 	// begin opens a transaction that writes, snapshot one whose statements all see
 	// the same moment. Servers only.
 	begin, snapshot []string
+	// groups: many changes may share a transaction. Servers only.
+	groups bool
+	// oneByOne ends a DELETE of so many rows by their fids, so that the server goes to each
+	// and does not read a small table to its end, where it would wait for what others have
+	// in hand; nil where it does not wait for rows that it does not want.
+	oneByOne func(rows int) string
+	// returning: the server knows INSERT … RETURNING. Servers only.
+	returning bool
 	// queue is begin for those who were in the way of others, one at a time, or nil. Without
 	// it, of many who want the same row one gets on in each round and the others start anew.
 	queue []string

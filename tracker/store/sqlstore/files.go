@@ -93,22 +93,27 @@ func (s *Store) FilesAfter(ctx context.Context, fid mogile.FID, limit int) (file
 }
 
 // Delete implements [store.Files].
-func (s *Store) Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (fid mogile.FID, err error) {
+func (s *Store) Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (mogile.FID, error) {
 	defer s.replicas.changed(stale{dm: dm, key: key})
-	err = s.db.write(ctx, func(t *tx) (err error) {
-		fid, err = holder(t, dm, key)
+	fid, err := s.deletes.ask(ctx, domainKey{dm: dm, key: key})
+	if err != nil {
+		return 0, wrap(err, "delete key %q", key)
+	}
+	return fid, nil
+}
+
+func deleteKey(ctx context.Context, db database, l domainKey) (fid mogile.FID, err error) {
+	err = db.write(ctx, func(t *tx) (err error) {
+		fid, err = holder(t, l.dm, l.key)
 		if errors.Is(err, store.ErrNotFound) {
-			return gone(t, dm, key)
+			return gone(t, l.dm, l.key)
 		}
 		if err != nil {
 			return err
 		}
 		return doom(t, fid)
 	})
-	if err != nil {
-		return 0, wrap(err, "delete key %q", key)
-	}
-	return fid, nil
+	return fid, err
 }
 
 // holder is the fid that has the key; its row stays locked.

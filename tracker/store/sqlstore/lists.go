@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"iter"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -13,7 +14,7 @@ const perStatement = 100
 
 // statementSizes are the numbers of rows that statements name, so that few texts have to
 // be prepared: what is fewer names the last one again.
-var statementSizes = [...]int{1, 10, perStatement}
+var statementSizes = [...]int{1, 4, 16, perStatement}
 
 // padded repeats the last of at least one and at most perStatement rows until there are
 // as many as a statement names.
@@ -24,6 +25,20 @@ func padded[T any](rows []T) []T {
 		}
 	}
 	return rows
+}
+
+// inTwos are parts of rows, each of a power of two, so that few texts have to be prepared:
+// for what can't be named twice.
+func inTwos[T any](rows []T) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(rows) > 0 {
+			n := min(1<<(bits.Len(uint(len(rows)))-1), maxChanges)
+			if !yield(rows[:n]) {
+				return
+			}
+			rows = rows[n:]
+		}
+	}
 }
 
 // repeated is text n times, with what is between.
@@ -55,4 +70,13 @@ func inLists(fids []mogile.FID) iter.Seq[inList] {
 			}
 		}
 	}
+}
+
+// keyList is a condition on keys, of which there are at most perStatement.
+func keyList(keys []domainKey) (in inList) {
+	for _, l := range padded(keys) {
+		in.args = append(in.args, l.dm, l.key)
+	}
+	in.condition = repeated("(dmid = ? AND dkey = ?)", " OR ", len(in.args)/2)
+	return in
 }

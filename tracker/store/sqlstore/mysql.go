@@ -71,7 +71,7 @@ func openMySQL(ctx context.Context, m MySQL, log *zap.Logger) (*Store, error) {
 	s, err := open(ctx, db, log)
 	if err == nil {
 		s.readFrom(newReplicas(m, log))
-		s.inCompany()
+		s.inCompany(d)
 	}
 	return s, err
 }

@@ -21,6 +21,7 @@ func mysqlDialect() *dialect {
 		isDup:      isMySQLDup,
 		isConflict: isMySQLConflict,
 		isGone:     isMySQLGone,
+		oneByOne:   func(rows int) string { return fmt.Sprintf(" ORDER BY fid LIMIT %d", rows) },
 		noText:     isNoMySQLText,
 		begin:      []string{"START TRANSACTION"},
 		snapshot: []string{

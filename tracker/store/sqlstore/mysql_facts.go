@@ -11,10 +11,11 @@ import (
 )
 
 // Versions as major*10000+minor*100+patch: from these on, one connection may hold several
-// locks (MySQL 5.7, MariaDB 10.0.2), and rows can be passed over.
+// locks (MySQL 5.7, MariaDB 10.0.2), rows can be passed over, and an INSERT can tell its rows.
 const (
 	minMySQL, minMariaDB                 = 50700, 100002
 	mysqlSkipsLocked, mariaDBSkipsLocked = 80001, 100600
+	mariaDBReturns                       = 100500
 )
 
 // mysqlFacts are what differs between servers, and between databases of the same schema.
@@ -120,6 +121,9 @@ func (is mysqlFacts) teach(d *dialect, c *mysqlConnector) {
 	if is.version >= mysqlSkipsLocked && !is.mariaDB || is.version >= mariaDBSkipsLocked {
 		d.translate = passLocked
 	}
+	// Elsewhere, not all that fails is undone, or rows are locked that nobody wants.
+	d.groups = len(is.notInnoDB) == 0 && !is.byStatement
+	d.returning = is.mariaDB && is.version >= mariaDBReturns
 	if is.widen != "" {
 		f := fids32{widen: is.widen}
 		d.insert, d.checkFID = f.insert, f.check

@@ -84,7 +84,7 @@ func openPostgres(ctx context.Context, p Postgres, log *zap.Logger) (*Store, err
 	}
 	s, err := open(ctx, db, log)
 	if err == nil {
-		s.inCompany()
+		s.inCompany(d)
 	}
 	return s, err
 }

@@ -119,6 +119,7 @@ func narrowFIDs() string {
 func (is postgresFacts) teach(d *dialect) {
 	d.holdFIDs = []string{holdTempfile}
 	d.moveFIDs, d.insert = is.fids.moveFIDs, is.fids.insert
+	d.groups, d.returning = true, true
 	switch {
 	case !is.bytewise:
 		d.keyRange = likeKeyRange

@@ -131,9 +131,19 @@ func unpark(t *tx, rows queueRows, delay time.Duration, fids []mogile.FID) error
 }
 
 // replicateNow queues what is new: it comes before all that waits.
-func replicateNow(t *tx, fid mogile.FID) error {
-	_, err := t.exec("INSERT IGNORE INTO file_to_replicate (fid, nexttry) VALUES (?, 0)", fid)
-	return err
+func replicateNow(t *tx, fids ...mogile.FID) error {
+	for some := range slices.Chunk(fids, perStatement) {
+		some = padded(some)
+		var args []any
+		for _, fid := range some {
+			args = append(args, fid)
+		}
+		_, err := t.exec("INSERT IGNORE INTO file_to_replicate (fid, nexttry) VALUES "+repeated("(?, 0)", ", ", len(some)), args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // replicateAnew queues what has to be looked at from the start. (The peer leaves a row

@@ -80,6 +80,17 @@ func (db *serverDB) write(ctx context.Context, fn func(*tx) error) error {
 	})
 }
 
+// once implements database.
+func (db *serverDB) once(ctx context.Context, fn func(*tx) error) error {
+	s, err := db.sessions.take(ctx)
+	if err != nil {
+		return err
+	}
+	err = db.transaction(ctx, s, db.d.begin, fn)
+	db.sessions.put(s, err == nil || !db.isLost(s, err))
+	return err
+}
+
 // autocommit implements database.
 func (db *serverDB) autocommit(ctx context.Context, fn func(*tx) error) error {
 	if db.d.checkFID != nil {

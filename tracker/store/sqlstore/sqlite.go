@@ -236,6 +236,11 @@ func (db *sqliteDB) write(ctx context.Context, fn func(*tx) error) error {
 	return db.writer.write(ctx, fn)
 }
 
+// once: nobody has to try twice here.
+func (db *sqliteDB) once(ctx context.Context, fn func(*tx) error) error {
+	return db.write(ctx, fn)
+}
+
 // autocommit shares the commits of write.
 func (db *sqliteDB) autocommit(ctx context.Context, fn func(*tx) error) error {
 	return db.write(ctx, fn)

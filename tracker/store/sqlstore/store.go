@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
@@ -30,22 +31,29 @@ type Store struct {
 // companies are those who call the same at the same time. They share statements where these
 // cost more than what they find or change.
 type companies struct {
-	looks *company[domainKey, []located]
+	looks   *company[domainKey, []located]
+	uploads *company[mogile.FID, store.Upload]
+	opens   *company[store.Upload, mogile.FID]
+	closes  *company[store.Closing, mogile.FID]
+	deletes *company[domainKey, mogile.FID]
 }
 
 const (
 	// lookers is how many questions of a kind a server is asked at a time: enough that the
 	// way there and back does not bound them, few enough that many clients at once share
-	// each.
-	lookers = 4
-	// maxTogether is how many one question is about at most.
-	maxTogether = 32
+	// each; changers is the same for changes and what goes before each: with maxChanges, as
+	// many as there are connections.
+	lookers, changers = 4, 2
+	// maxTogether is how many one question is about at most, and maxChanges one change: a
+	// power of two.
+	maxTogether, maxChanges = 32, 16
 )
 
 // open readies an opened database for work (takeover.go) and owns it from then on.
 func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
 	s := &Store{db: db, gates: newGates(), log: log}
-	s.looks = newLooks(db, 0)
+	s.looks, s.uploads = newLooks(db, 0), newUploads(db, 0)
+	s.opens, s.closes, s.deletes = newOpens(db, 0), newCloses(db, 0), newDeletes(db, 0)
 	s.close = sync.OnceValue(func() error {
 		s.companies.end()
 		return db.close()
@@ -71,10 +79,26 @@ func (s *Store) readFrom(r *replicas) {
 	s.close = sync.OnceValue(func() error { return errors.Join(r.close(), closeMaster()) })
 }
 
-// inCompany has callers share statements on a server.
-func (s *Store) inCompany() { s.looks = newLooks(s.db, lookers) }
+// inCompany has callers share statements on a server, as far as that is good for it. They
+// open uploads alone when it does not tell which row is whose.
+func (s *Store) inCompany(d *dialect) {
+	s.looks, s.uploads = newLooks(s.db, lookers), newUploads(s.db, changers)
+	if !d.groups {
+		return
+	}
+	s.closes, s.deletes = newCloses(s.db, changers), newDeletes(s.db, changers)
+	if d.returning && d.checkFID == nil {
+		s.opens = newOpens(s.db, changers)
+	}
+}
 
-func (c *companies) end() { c.looks.close() }
+func (c *companies) end() {
+	c.looks.close()
+	c.uploads.close()
+	c.opens.close()
+	c.closes.close()
+	c.deletes.close()
+}
 
 // Close implements [store.Store].
 func (s *Store) Close() error {

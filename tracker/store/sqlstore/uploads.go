@@ -22,19 +22,31 @@ func (s *Store) OpenUpload(ctx context.Context, u store.Upload) (fid mogile.FID,
 	if u.FID > maxExplicitFID {
 		return 0, fmt.Errorf("open upload: fid %d is greater than %d", u.FID, uint64(maxExplicitFID))
 	}
+	if u.FID == 0 {
+		fid, err = s.opens.ask(ctx, u)
+	} else {
+		fid, err = openUpload(ctx, s.db, u)
+	}
+	if err != nil {
+		return 0, wrap(err, "open upload of key %q", u.Key)
+	}
+	return fid, nil
+}
+
+func openUpload(ctx context.Context, db database, u store.Upload) (fid mogile.FID, err error) {
 	open := func(t *tx) (err error) {
-		fid, err = openUpload(t, u)
+		fid, err = insertUpload(t, u)
 		return err
 	}
-	begin := s.db.write
+	begin := db.write
 	if u.FID == 0 {
 		// One row, and a look whether its number is free: that the row comes to light
 		// before does no harm, and the round trips of a transaction cost more than both.
-		begin = s.db.autocommit
+		begin = db.autocommit
 	}
 	// Lagging and nothing else: an error of undoing that may be joined to it counts.
 	if err = begin(ctx, open); err == errLagging {
-		err = s.db.write(ctx, func(t *tx) error {
+		err = db.write(ctx, func(t *tx) error {
 			if _, err := t.exec("DELETE FROM tempfile WHERE fid = ?", fid); err != nil {
 				return err
 			}
@@ -44,16 +56,13 @@ func (s *Store) OpenUpload(ctx context.Context, u store.Upload) (fid mogile.FID,
 			return open(t)
 		})
 	}
-	if err != nil {
-		return 0, wrap(err, "open upload of key %q", u.Key)
-	}
-	return fid, nil
+	return fid, err
 }
 
 // errLagging: the sequence of tempfile gave a fid that is in use.
 var errLagging = errors.New("the sequence of fids lags behind what is in use")
 
-func openUpload(t *tx, u store.Upload) (mogile.FID, error) {
+func insertUpload(t *tx, u store.Upload) (mogile.FID, error) {
 	if u.FID == 0 {
 		return newFID(t, u)
 	}
@@ -123,11 +132,17 @@ func insertTempfile(t *tx, u store.Upload) error {
 	return err
 }
 
-// usedFID finds a row when a fid is anywhere but in tempfile.
-var usedFID = "SELECT 1 FROM " + strings.Join(fidTables, " WHERE fid = ? UNION ALL SELECT 1 FROM ") + " WHERE fid = ? LIMIT 1"
-
-func fidInUse(t *tx, fid mogile.FID) (bool, error) {
-	return t.exists(usedFID, slices.Repeat([]any{fid}, len(fidTables))...)
+// fidInUse reports whether one of the fids is anywhere but in tempfile.
+func fidInUse(t *tx, fids ...mogile.FID) (used bool, err error) {
+	for in := range inLists(fids) {
+		where := " WHERE " + in.condition
+		used, err = t.exists("SELECT 1 FROM "+strings.Join(fidTables, where+" UNION ALL SELECT 1 FROM ")+where+" LIMIT 1",
+			slices.Repeat(in.args, len(fidTables))...)
+		if err != nil || used {
+			break
+		}
+	}
+	return used, err
 }
 
 // joinDevIDs and splitDevIDs are the text form of tempfile.devids: 1,2,3. What is
@@ -158,21 +173,21 @@ func scanUpload(s scanner) (u store.Upload, err error) {
 	return u, err
 }
 
-// Upload implements [store.Uploads].
-func (s *Store) Upload(ctx context.Context, fid mogile.FID) (u store.Upload, err error) {
-	err = s.db.read(ctx, func(t *tx) (err error) {
-		u, err = scanUpload(t.row("SELECT "+uploadColumns+" FROM tempfile WHERE fid = ?", fid))
-		return err
-	})
-	return u, wrap(err, "find upload %d", fid)
+// CloseUpload implements [store.Uploads].
+func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (mogile.FID, error) {
+	defer s.replicas.changed(stale{dm: c.Domain, key: c.Key})
+	replaced, err := s.closes.ask(ctx, c)
+	if err != nil {
+		return 0, wrap(err, "close upload %d", c.FID)
+	}
+	return replaced, nil
 }
 
-// CloseUpload implements [store.Uploads]. The order within the transaction decides
-// who waits for whom: the tempfile row, which picks the winner, then the domain's,
-// which keeps it, then the row that has the key.
-func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (replaced mogile.FID, err error) {
-	defer s.replicas.changed(stale{dm: c.Domain, key: c.Key})
-	err = s.db.write(ctx, func(t *tx) (err error) {
+// closeUpload is CloseUpload. The order within the transaction decides who waits for
+// whom: the tempfile row, which picks the winner, then the domain's, which keeps it, then
+// the row that has the key.
+func closeUpload(ctx context.Context, db database, c store.Closing) (replaced mogile.FID, err error) {
+	err = db.write(ctx, func(t *tx) (err error) {
 		if err = endUpload(t, c.FID); err != nil {
 			return err
 		}
@@ -188,10 +203,7 @@ func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (replaced mogi
 		}
 		return publish(t, into)
 	})
-	if err != nil {
-		return 0, wrap(err, "close upload %d", c.FID)
-	}
-	return replaced, nil
+	return replaced, err
 }
 
 // endUpload removes the tempfile row: whoever does has won.

@@ -36,7 +36,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		name   string
 		checks []check
 	}{
-		{"Files", fileChecks}, {"Copies", copyChecks}, {"Holdings", holdingChecks}, {"Uploads", uploadChecks}, {"Races", raceChecks},
+		{"Files", fileChecks}, {"Copies", copyChecks}, {"Holdings", holdingChecks}, {"Uploads", uploadChecks}, {"Races", raceChecks}, {"Crowds", crowdChecks},
 		{"Queue", queueChecks}, {"Work", workChecks}, {"FsckLog", fsckChecks},
 		{"Domains", domainChecks}, {"Names", nameChecks}, {"Hosts", hostChecks},
 		{"Settings", settingChecks}, {"Locks", lockChecks}, {"Ends", endChecks},

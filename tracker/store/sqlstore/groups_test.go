@@ -1,0 +1,183 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+)
+
+// failing is a database that fails the statement after the next n of groups, and no other.
+type failing struct {
+	database
+	n      int
+	failed bool
+}
+
+func (f *failing) once(ctx context.Context, fn func(*tx) error) error {
+	return f.database.once(ctx, func(t *tx) error {
+		works := t.stmt
+		t.stmt = func(text string) (*sql.Stmt, error) {
+			if f.n--; f.n == -1 {
+				f.failed = true
+				return nil, errInjected
+			}
+			return works(text)
+		}
+		return fn(t)
+	})
+}
+
+// serverDump is every row of every table that groups change.
+func serverDump(t *testing.T, s *Store) (rows []string) {
+	t.Helper()
+	err := s.db.read(t.Context(), func(tx *tx) error {
+		for _, table := range tables {
+			found, err := list(tx, single[string], "SELECT CONCAT_WS(' ', '"+table.name+"', "+table.columns+") FROM "+table.name+" ORDER BY 1")
+			if err != nil {
+				return err
+			}
+			rows = append(rows, found...)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("dump: %v", err)
+	}
+	return rows
+}
+
+func guests[Q, A any](asks ...Q) (group []*guest[Q, A]) {
+	for _, q := range asks {
+		group = append(group, &guest[Q, A]{asks: q, done: make(chan struct{})})
+	}
+	return group
+}
+
+// groupChanges are those of groups, in a database with the files a, b, c and the uploads
+// 11, 12, 13.
+func groupChanges() map[string]func(database) error {
+	sum := mogile.Checksum{Type: mogile.HashMD5, Sum: []byte("0123456789abcdef")}
+	return map[string]func(database) error{
+		"opens": func(db database) error {
+			return openAll(db, guests[store.Upload, mogile.FID](
+				store.Upload{Domain: 1, Key: "a"}, store.Upload{Domain: 1, Key: "b"}, store.Upload{Domain: 1, Key: "b"}))
+		},
+		"closes": func(db database) error {
+			return closeAll(db, guests[store.Closing, mogile.FID](
+				store.Closing{FID: 13, Dev: 1, Domain: 1, Key: "d", Class: 1, Checksum: sum},
+				store.Closing{FID: 11, Dev: 2, Domain: 2, Key: "e"}, store.Closing{FID: 12, Dev: 1, Domain: 1, Key: "f"}))
+		},
+		"deletes": func(db database) error {
+			return deleteAll(db, guests[domainKey, mogile.FID](domainKey{1, "c"}, domainKey{1, "a"}, domainKey{1, "none"}))
+		},
+	}
+}
+
+func fillForGroups(t *testing.T, s *Store) {
+	raw(t, s, "INSERT INTO domain (dmid, namespace) VALUES (1, 'one'), (2, 'two')",
+		"INSERT INTO class (dmid, classid, classname, mindevcount) VALUES (1, 1, 'class', 2)")
+	for i, key := range []string{"a", "b", "c"} {
+		raw(t, s, fmt.Sprintf("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (%d, 1, '%s', 1, 0, 1)", i+1, key))
+	}
+	for fid := 11; fid <= 13; fid++ {
+		raw(t, s, fmt.Sprintf("INSERT INTO tempfile (fid, createtime, classid, dmid, dkey, devids) VALUES (%d, 1, 0, 1, 'k', '1,2')", fid))
+	}
+	raw(t, s, "INSERT INTO file_to_delete (fid) VALUES (13)")
+	if err := s.db.write(t.Context(), raiseFIDs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// onServerStores runs a test on a new store of each kind of server.
+func onServerStores(t *testing.T, test func(t *testing.T, s *Store)) {
+	t.Run("MySQL", func(t *testing.T) { test(t, mustMySQL(t, newMySQL(t))) })
+	t.Run("Postgres", func(t *testing.T) { test(t, mustPostgres(t, newPostgres(t))) })
+}
+
+// TestAGroupThatFailsAtAnyStatementChangesNothing fails statement 0, 1, 2 … of each kind of
+// group until none fails.
+func TestAGroupThatFailsAtAnyStatementChangesNothing(t *testing.T) {
+	onServerStores(t, func(t *testing.T, s *Store) {
+		fillForGroups(t, s)
+		for name, change := range groupChanges() {
+			for i := 0; ; i++ {
+				before := serverDump(t, s)
+				db := &failing{database: s.db, n: i}
+				err := change(db)
+				if !db.failed {
+					if err != nil || cmp.Equal(serverDump(t, s), before) {
+						t.Errorf("%s without a failure: got error %v; want nil and a change", name, err)
+					}
+					if i < 3 {
+						t.Errorf("%s: got %d statements; want some", name, i)
+					}
+					break
+				}
+				if !errors.Is(err, errInjected) {
+					t.Errorf("%s, statement %d failed: got %v; want %v", name, i, err, errInjected)
+				}
+				if diff := cmp.Diff(before, serverDump(t, s)); diff != "" {
+					t.Errorf("%s, statement %d failed: got a changed database; want it as before\n%s", name, i, diff)
+				}
+			}
+		}
+	})
+}
+
+// TestWhatIsNoPlainCaseUndoesAGroup: each of these is one of three closes.
+func TestWhatIsNoPlainCaseUndoesAGroup(t *testing.T) {
+	onServerStores(t, func(t *testing.T, s *Store) {
+		fillForGroups(t, s)
+		before := serverDump(t, s)
+		for what, c := range map[string]store.Closing{
+			"an upload that is closed twice":  {FID: 11, Dev: 1, Domain: 1, Key: "f"},
+			"an upload that is none":          {FID: 99, Dev: 1, Domain: 1, Key: "f"},
+			"a domain that is gone":           {FID: 13, Dev: 1, Domain: 9, Key: "f"},
+			"a key that comes twice":          {FID: 13, Dev: 1, Domain: 1, Key: "d"},
+			"a key that a file has meanwhile": {FID: 13, Dev: 1, Domain: 1, Key: "a"},
+		} {
+			err := closeAll(s.db, guests[store.Closing, mogile.FID](
+				store.Closing{FID: 11, Dev: 1, Domain: 1, Key: "d"}, store.Closing{FID: 12, Dev: 2, Domain: 1, Key: "e"}, c))
+			if err == nil || errors.Is(err, errUnknownOutcome) {
+				t.Errorf("%s: got %v; want an error that undid all", what, err)
+			}
+			if diff := cmp.Diff(before, serverDump(t, s)); diff != "" {
+				t.Errorf("%s: got a changed database; want it as before\n%s", what, diff)
+			}
+		}
+	})
+}
+
+func TestOpensOfAGroupFindALaggingSequence(t *testing.T) {
+	onServerStores(t, func(t *testing.T, s *Store) {
+		fillForGroups(t, s)
+		raw(t, s, "INSERT INTO file_on (fid, devid) VALUES (15, 1)") // 14 is next
+		before := serverDump(t, s)
+		err := openAll(s.db, guests[store.Upload, mogile.FID](store.Upload{Domain: 1}, store.Upload{Domain: 1}))
+		if !errors.Is(err, errLagging) {
+			t.Errorf("got %v; want %v", err, errLagging)
+		}
+		if diff := cmp.Diff(before, serverDump(t, s)); diff != "" {
+			t.Errorf("got a changed database; want it as before\n%s", diff)
+		}
+	})
+}
+
+func TestWhoOverwritesIsNotTakenIn(t *testing.T) {
+	onServerStores(t, func(t *testing.T, s *Store) {
+		fillForGroups(t, s)
+		group := guests[store.Closing, mogile.FID](
+			store.Closing{FID: 11, Domain: 1, Key: "a"}, store.Closing{FID: 12, Domain: 2, Key: "a"}, store.Closing{FID: 13, Domain: 1, Key: "A"})
+		fresh, others := ofNewKeys(s.db, group)
+		if len(others) != 1 || others[0] != group[0] || len(fresh) != 2 {
+			t.Errorf("got %d with new keys, %d others; want 2, and the one whose key has a file", len(fresh), len(others))
+		}
+	})
+}
