@@ -41,7 +41,7 @@ func (s *sim) disturb() {
 // breakDisk ends a disk for good. The operator finds out after a while.
 func (s *sim) breakDisk() {
 	d := s.anyDisk()
-	if d.broken || s.retired[d.dev] || s.usable() <= enoughAlive {
+	if d.broken || s.retired[d.dev] || len(s.usable()) <= enoughAlive {
 		return
 	}
 	s.note("%s breaks", d)
@@ -55,9 +55,18 @@ func (s *sim) breakDisk() {
 	s.clock.after(5*time.Second+s.upTo(unseen), "", func() { s.setState(d.dev, mogile.DevDead) })
 }
 
-// usable is how many disks are neither broken nor given up.
-func (s *sim) usable() int {
-	return len(s.cluster.disks) - len(s.retired)
+// usable is the disks that are neither broken nor given up, and that the store knows: whoever
+// was to tell it of a new one may not have found a tracker.
+func (s *sim) usable() []*disk {
+	rows, err := s.store.LoadTopology(context.Background())
+	s.must(err)
+	var on []*disk
+	for _, d := range rows.Devices {
+		if !s.retired[d.ID] {
+			on = append(on, s.cluster.disks[d.ID])
+		}
+	}
+	return on
 }
 
 // spoil has a copy of a file that clients see not be any more what its disk took.
@@ -141,7 +150,7 @@ func (s *sim) administer() {
 		})
 	case 4:
 		d := s.anyDisk() // given up, though nothing is wrong with it
-		if !s.retired[d.dev] && s.usable() > enoughAlive {
+		if !s.retired[d.dev] && len(s.usable()) > enoughAlive {
 			s.retired[d.dev] = true
 			s.setState(d.dev, mogile.DevDead)
 		}

@@ -191,10 +191,8 @@ func (s *sim) checkFile(fid mogile.FID, key mogile.Key, checked bool) {
 // hosts is how many have a disk for new files.
 func (s *sim) hosts() int {
 	n := map[*machine]bool{}
-	for dev, d := range s.cluster.disks {
-		if !s.retired[dev] {
-			n[d.on] = true
-		}
+	for _, d := range s.usable() {
+		n[d.on] = true
 	}
 	return len(n)
 }
