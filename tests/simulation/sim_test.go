@@ -55,8 +55,8 @@ type sim struct {
 	absence int
 	ledger  *ledger
 
-	// bloody days have many crashes, and disks that break.
-	bloody bool
+	// bloody days have many crashes, and disks that break; on wild ones, much of all happens.
+	bloody, wild bool
 	// calm: nothing goes wrong any more.
 	calm bool
 	// lying: disks don't only fail, but tell the untruth.
@@ -163,6 +163,8 @@ func (s *sim) live() {
 
 // draw says what kind of day it is.
 func (s *sim) draw() {
+	s.wild = s.rng.IntN(4) == 0
+	s.bloody = s.bloody || s.wild && s.rng.IntN(2) == 0
 	s.keys = 5 + s.rng.IntN(25)
 	s.workers = map[job.Name]int{job.Replicate: 1 + s.rng.IntN(3), job.Delete: 1 + s.rng.IntN(2), job.Fsck: 1 + s.rng.IntN(2)}
 	s.absence = []int{3, 10, 100}[s.rng.IntN(3)]
@@ -186,13 +188,17 @@ func (s *sim) plan() {
 		}
 	}
 	spread(20+s.rng.IntN(40), s.upload)
-	spread(s.rng.IntN(10), s.remove)
-	spread(s.rng.IntN(6), s.rename)
-	spread(s.rng.IntN(6), s.reclass)
-	spread(s.rng.IntN(10), s.read)
-	spread(s.rng.IntN(10), s.disturb)
-	spread(s.rng.IntN(10), s.administer)
-	spread(s.rng.IntN(6), s.maintain)
+	much := 1
+	if s.wild {
+		much = 4
+	}
+	spread(s.rng.IntN(10*much), s.remove)
+	spread(s.rng.IntN(6*much), s.rename)
+	spread(s.rng.IntN(6*much), s.reclass)
+	spread(s.rng.IntN(10*much), s.read)
+	spread(s.rng.IntN(10*much), s.disturb)
+	spread(s.rng.IntN(10*much), s.administer)
+	spread(s.rng.IntN(6*much), s.maintain)
 	if s.lying {
 		spread(s.rng.IntN(12), s.spoil)
 	}

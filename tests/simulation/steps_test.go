@@ -1,12 +1,14 @@
 package simulation
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +37,7 @@ type step struct {
 type call struct {
 	step
 	by   *actor
+	from []uintptr // where in the code it was asked for
 	due  time.Time
 	err  error  // of travel
 	luck uint64 // seeds that of effect
@@ -97,7 +100,7 @@ func (w *clockwork) take(ctx context.Context, a *actor, s step) error {
 	if a.isDead() {
 		return errCrashed
 	}
-	c := &call{step: s, by: a, trace: w.trace, granted: make(chan fate, 1)}
+	c := &call{step: s, by: a, from: callers(), trace: w.trace, granted: make(chan fate, 1)}
 	w.mu.Lock()
 	w.arrivals = append(w.arrivals, c)
 	w.mu.Unlock()
@@ -115,6 +118,11 @@ func (w *clockwork) take(ctx context.Context, a *actor, s step) error {
 		w.withdraw(c)
 		return errCrashed
 	}
+}
+
+func callers() []uintptr {
+	from := make([]uintptr, 32)
+	return from[:runtime.Callers(3, from)]
 }
 
 func (c *call) happen(f fate) error {
@@ -199,7 +207,7 @@ func (w *clockwork) admit() {
 	w.arrivals = nil
 	w.mu.Unlock()
 	slices.SortStableFunc(came, func(a, b *call) int {
-		return strings.Compare(a.by.name+" "+a.key, b.by.name+" "+b.key)
+		return cmp.Or(strings.Compare(a.by.name+" "+a.key, b.by.name+" "+b.key), slices.Compare(a.from, b.from))
 	})
 	for _, c := range came {
 		c.luck = w.rng.Uint64()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -76,14 +77,12 @@ func (s *sim) logger(name string) *zap.Logger {
 	return s.log.Named(name)
 }
 
-// chance is random numbers for one life of a tracker.
+// chance is random numbers for one life of a tracker. Who asks at the same moment is told the
+// same, whatever the order.
 func (s *sim) chance() func() float64 {
-	var mu sync.Mutex
-	r := rand.New(rand.NewPCG(s.rng.Uint64(), 2))
+	seed := s.rng.Uint64()
 	return func() float64 {
-		mu.Lock()
-		defer mu.Unlock()
-		return r.Float64()
+		return rand.New(rand.NewPCG(seed, uint64(time.Now().UnixNano()))).Float64()
 	}
 }
 
