@@ -98,12 +98,8 @@ func (i *Injector) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		told := false
-		select {
-		case <-timer.C:
-		case <-i.woken:
-			told = true
-		case <-ctx.Done():
+		told := i.rest(ctx, timer.C)
+		if ctx.Err() != nil {
 			return
 		}
 		pause, err := i.pass(ctx, told)
@@ -114,6 +110,24 @@ func (i *Injector) Run(ctx context.Context) {
 			i.failed = false
 		}
 		timer.Reset(pause)
+	}
+}
+
+// rest waits for the next pass and reports whether somebody has told of something new by
+// then.
+func (i *Injector) rest(ctx context.Context, timer <-chan time.Time) (told bool) {
+	select {
+	case <-timer:
+	case <-i.woken:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-i.woken:
+		return true
+	default:
+		return false
 	}
 }
 

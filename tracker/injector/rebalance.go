@@ -128,14 +128,29 @@ func (b *Rebalance) Run(ctx context.Context) {
 				b.log.Error("rebalance does not go on", zap.Error(err))
 			}
 		}
-		called = false
-		select {
-		case <-ticker.C:
-		case <-b.woken:
-			called = true
-		case <-ctx.Done():
-		}
+		called = b.rest(ctx, ticker.C)
 	}
+}
+
+// rest waits for the next turn and reports whether somebody has called for it. A call and a
+// tick that have come by then are one turn.
+func (b *Rebalance) rest(ctx context.Context, tick <-chan time.Time) (called bool) {
+	select {
+	case <-tick:
+	case <-b.woken:
+		called = true
+	case <-ctx.Done():
+	}
+	select {
+	case <-tick:
+	default:
+	}
+	select {
+	case <-b.woken:
+		called = true
+	default:
+	}
+	return called
 }
 
 // suspects reports whether there is something to do, by what the monitor has read: so as
