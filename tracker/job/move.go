@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -28,6 +29,9 @@ const (
 	notOurs    result = "its device can't be deleted from"
 	notDeleted result = "its node did not delete it"
 )
+
+// missDelay is how long replication waits for a copy to be forgotten that is gone.
+const missDelay = time.Second
 
 // moveTries is how often a copy that could not be moved is tried again. It waits some
 // seconds, then minutes: a node may be starting anew. (The peer gives up at once.)
@@ -162,7 +166,57 @@ func (r *replicator) move(ctx context.Context, item store.Item) (result, error) 
 	was := rebalance.ParseWas(r.live.Snapshot().Setting(rebalance.WasField))
 	a.masked, a.targets = item.From, targetsOf(item.Arg)
 	a.returns = was.Dev == item.From && was.State.TakesNewFiles()
-	return r.vacate(ctx, a)
+	res, err = r.vacate(ctx, a)
+	switch {
+	case err != nil || res == moved || res == notThere || res == noFile:
+		return res, err
+	case r.isGone(ctx, a):
+		return notThere, r.miss(ctx, a)
+	}
+	return res, nil
+}
+
+// isGone reports whether the node says that it does not have the copy that is to go. An
+// earlier run may have been cut off when it had just deleted it, and what was made in its
+// place may have died since.
+func (r *replicator) isGone(ctx context.Context, a *attempt) bool {
+	d, known := r.live.Snapshot().Device(a.masked)
+	if !known || !d.Readable() || len(a.on) < 2 {
+		return false // the last one is for fsck
+	}
+	_, there, err := r.nodes.Size(ctx, d.ReadURL(a.file.FID, topology.Zone{}))
+	return err == nil && !there
+}
+
+// miss forgets the copy that is to go, of which nothing is left.
+//
+// Order: 1. the file is queued for replication, 2. the copy is forgotten, 3. caches are told,
+// 4. the row is made due anew, or made again: a worker who has looked before 2 counts on the
+// copy, and finishes the row as he has it. A crash after 1 leaves it to the next run, as
+// the row to move is still queued; after 2 a file that is queued already.
+func (r *replicator) miss(ctx context.Context, a *attempt) error {
+	fid := a.file.FID
+	if err := r.store.Enqueue(ctx, store.ReplicateQueue, missDelay, fid); err != nil {
+		return err
+	}
+	if err := r.forget(ctx, a); err != nil {
+		return err
+	}
+	if err := r.store.Postpone(ctx, store.ReplicateQueue, fid, 0, 0); err != nil {
+		return err
+	}
+	return r.store.Enqueue(ctx, store.ReplicateQueue, 0, fid)
+}
+
+// forget is for copies whose bytes are gone.
+func (r *replicator) forget(ctx context.Context, a *attempt) error {
+	if err := r.store.RemoveCopies(ctx, a.file.FID, a.masked); err != nil {
+		return fmt.Errorf("forget copy on device %d: %w", a.masked, err)
+	}
+	if dm, ok := r.live.Snapshot().DomainByID(a.file.Domain); ok {
+		r.changed(dm.Name, a.file.Key)
+	}
+	return nil
 }
 
 // targetsOf reads the devices that a row names. What is none is passed over, as peers do.
@@ -349,11 +403,8 @@ func (r *replicator) remove(ctx context.Context, a *attempt, snap *topology.Snap
 		r.log.Warn("copy can't be deleted", zap.Stringer("fid", fid), zap.Stringer("device", d.ID), zap.Error(err))
 		return notDeleted, nil
 	}
-	if err := r.store.RemoveCopies(ctx, fid, d.ID); err != nil {
-		return "", fmt.Errorf("forget copy on device %d: %w", d.ID, err)
-	}
-	if dm, ok := snap.DomainByID(a.file.Domain); ok {
-		r.changed(dm.Name, a.file.Key)
+	if err := r.forget(ctx, a); err != nil {
+		return "", err
 	}
 	return moved, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,6 +146,29 @@ func TestAMoveMakesUpForWhatIsMissing(t *testing.T) {
 	for _, dev := range []mogile.DevID{3, 4} {
 		if content, _ := r.hosts[dev].file(fid.Path(dev)); content != hello {
 			t.Errorf("device %d: got %q; want the file", dev, content)
+		}
+	}
+}
+
+// A run that was cut off has deleted the copy, and the device that was to have it is gone.
+func TestACopyThatIsGoneAndCanNotBeMovedIsForgotten(t *testing.T) {
+	for _, queued := range []bool{false, true} {
+		r, fid := moveRig(t, twice, mogile.Checksum{})
+		r.lose(fid, 1)
+		if queued {
+			r.check(r.store.Store.Enqueue(t.Context(), store.ReplicateQueue, time.Hour, fid))
+		}
+		r.queueMove(fid, 1, "")
+		r.start()
+		r.jobs.Wake(store.RebalanceQueue)
+		for finished := map[store.QueueName]bool{}; len(finished) < 2; {
+			r.jobs.Wake(store.ReplicateQueue)
+			if got := r.await(); got.fate == "finished" {
+				finished[got.queue] = true
+			}
+		}
+		if got := r.copies(fid); len(got) != 2 || r.onDisk(fid) != strings.Trim(fmt.Sprint(got), "[]") {
+			t.Errorf("got copies recorded on %v, on disk %s; want two that are there", got, r.onDisk(fid))
 		}
 	}
 }

@@ -70,6 +70,7 @@ type replicateStore interface {
 	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]store.Known, error)
 	SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error
 	Enqueue(ctx context.Context, q store.QueueName, delay time.Duration, fids ...mogile.FID) error
+	Postpone(ctx context.Context, q store.QueueName, fid mogile.FID, delay time.Duration, failCount int) error
 	store.Locks
 }
 
