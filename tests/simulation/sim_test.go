@@ -163,7 +163,7 @@ func (s *sim) live() {
 
 // draw says what kind of day it is.
 func (s *sim) draw() {
-	s.wild = s.rng.IntN(4) == 0
+	s.wild = !s.bloody && s.rng.IntN(4) == 0
 	s.bloody = s.bloody || s.wild && s.rng.IntN(2) == 0
 	s.keys = 5 + s.rng.IntN(25)
 	s.workers = map[job.Name]int{job.Replicate: 1 + s.rng.IntN(3), job.Delete: 1 + s.rng.IntN(2), job.Fsck: 1 + s.rng.IntN(2)}
