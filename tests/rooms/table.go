@@ -89,11 +89,14 @@ var table = map[string]row{
 	},
 	"tracker/store": {ours: []string{"mogile"}},
 	"tracker/store/sqlstore": {
-		ours:  []string{"mogile", "tracker/store"},
+		ours:  []string{"mogile", "tracker/store", "tracker/store/sqlstore/..."},
 		libs:  []string{zapLib, syncLib, "modernc.org/sqlite", "github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5"},
 		tests: []string{"tracker/store/storetest", "tests/database", "tests/legacy"},
 	},
-	"tracker/store/storetest": {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
+	"tracker/store/sqlstore/company": {},
+	"tracker/store/sqlstore/dsn":     {libs: []string{"github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5"}},
+	"tracker/store/sqlstore/pipe":    {libs: []string{"github.com/jackc/pgx/v5"}},
+	"tracker/store/storetest":        {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
 	"storage": {
 		ours: []string{"mogile", "storage/disk", "storage/sidechannel"},

@@ -7,16 +7,17 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
 // closer is one of many who call CloseUpload.
-type closer = guest[store.Closing, mogile.FID]
+type closer = company.Guest[store.Closing, mogile.FID]
 
-func newCloses(db database, turns int) *company[store.Closing, mogile.FID] {
-	return newCompany(rules[store.Closing, mogile.FID]{
-		turns: turns, most: maxChanges, patient: true,
-		alone: func(ctx context.Context, c store.Closing) (mogile.FID, error) { return closeUpload(ctx, db, c) },
-		together: func(group []*closer) {
+func newCloses(db database, turns int) *company.Company[store.Closing, mogile.FID] {
+	return company.New(company.Rules[store.Closing, mogile.FID]{
+		Turns: turns, Most: maxChanges, Patient: true,
+		Alone: func(ctx context.Context, c store.Closing) (mogile.FID, error) { return closeUpload(ctx, db, c) },
+		Together: func(group []*closer) {
 			fresh, others := ofNewKeys(db, group)
 			settle(others, errApart)
 			settle(fresh, closeAll(db, fresh))
@@ -29,7 +30,7 @@ func newCloses(db database, turns int) *company[store.Closing, mogile.FID] {
 func ofNewKeys(db database, group []*closer) (fresh, others []*closer) {
 	keys, taken := make([]domainKey, len(group)), map[domainKey]bool{}
 	for i, g := range group {
-		keys[i] = keyOf(g.asks)
+		keys[i] = keyOf(g.Asks)
 		taken[keys[i]] = false
 	}
 	err := db.read(context.Background(), func(t *tx) error {
@@ -47,7 +48,7 @@ func ofNewKeys(db database, group []*closer) (fresh, others []*closer) {
 		return nil
 	})
 	for _, g := range group {
-		if err != nil || taken[keyOf(g.asks)] {
+		if err != nil || taken[keyOf(g.Asks)] {
 			others = append(others, g)
 		} else {
 			fresh = append(fresh, g)
@@ -73,7 +74,7 @@ func closeAll(db database, group []*closer) error {
 	}
 	all := make([]store.Closing, len(group))
 	for i, g := range group {
-		g.in, all[i] = true, g.asks
+		g.In, all[i] = true, g.Asks
 	}
 	slices.SortFunc(all, func(a, b store.Closing) int {
 		return cmp.Or(cmp.Compare(a.Domain, b.Domain), cmp.Compare(a.Key, b.Key))

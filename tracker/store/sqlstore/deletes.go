@@ -5,16 +5,17 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
 // deleter is one of many who call Delete.
-type deleter = guest[domainKey, mogile.FID]
+type deleter = company.Guest[domainKey, mogile.FID]
 
-func newDeletes(db database, turns int) *company[domainKey, mogile.FID] {
-	return newCompany(rules[domainKey, mogile.FID]{
-		turns: turns, most: maxChanges, patient: true,
-		alone:    func(ctx context.Context, l domainKey) (mogile.FID, error) { return deleteKey(ctx, db, l) },
-		together: func(group []*deleter) { settle(group, deleteAll(db, group)) },
+func newDeletes(db database, turns int) *company.Company[domainKey, mogile.FID] {
+	return company.New(company.Rules[domainKey, mogile.FID]{
+		Turns: turns, Most: maxChanges, Patient: true,
+		Alone:    func(ctx context.Context, l domainKey) (mogile.FID, error) { return deleteKey(ctx, db, l) },
+		Together: func(group []*deleter) { settle(group, deleteAll(db, group)) },
 	})
 }
 
@@ -25,7 +26,7 @@ func deleteAll(db database, group []*deleter) error {
 	byKey := make(map[domainKey]*deleter, len(group))
 	keys := make([]domainKey, len(group))
 	for i, g := range group {
-		keys[i], byKey[g.asks] = g.asks, g
+		keys[i], byKey[g.Asks] = g.Asks, g
 	}
 	return db.once(context.Background(), func(t *tx) error {
 		in := keyList(keys)
@@ -36,7 +37,7 @@ func deleteAll(db database, group []*deleter) error {
 		var fids []mogile.FID
 		for _, f := range files {
 			if g := byKey[domainKey{dm: f.Domain, key: f.Key}]; g != nil {
-				g.got, g.in = f.FID, true
+				g.Got, g.In = f.FID, true
 				fids = append(fids, f.FID)
 			}
 		}

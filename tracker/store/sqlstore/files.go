@@ -57,7 +57,7 @@ func scanLocated(s scanner) (l located, err error) {
 func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) (store.File, []mogile.DevID, mogile.Checksum, error) {
 	found, err := s.replicas.locate(ctx, dm, key), error(nil)
 	if found == nil {
-		found, err = s.looks.ask(ctx, domainKey{dm: dm, key: key})
+		found, err = s.looks.Ask(ctx, domainKey{dm: dm, key: key})
 	}
 	if err != nil {
 		return store.File{}, nil, mogile.Checksum{}, wrap(err, "locate key %q", key)
@@ -95,7 +95,7 @@ func (s *Store) FilesAfter(ctx context.Context, fid mogile.FID, limit int) (file
 // Delete implements [store.Files].
 func (s *Store) Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (mogile.FID, error) {
 	defer s.replicas.changed(stale{dm: dm, key: key})
-	fid, err := s.deletes.ask(ctx, domainKey{dm: dm, key: key})
+	fid, err := s.deletes.Ask(ctx, domainKey{dm: dm, key: key})
 	if err != nil {
 		return 0, wrap(err, "delete key %q", key)
 	}

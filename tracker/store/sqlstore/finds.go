@@ -5,23 +5,24 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
 // Upload implements [store.Uploads].
 func (s *Store) Upload(ctx context.Context, fid mogile.FID) (store.Upload, error) {
-	u, err := s.uploads.ask(ctx, fid)
+	u, err := s.uploads.Ask(ctx, fid)
 	return u, wrap(err, "find upload %d", fid)
 }
 
 // finder is one of many who call Upload.
-type finder = guest[mogile.FID, store.Upload]
+type finder = company.Guest[mogile.FID, store.Upload]
 
 // newUploads finds uploads. With turns, those who come together ask together.
-func newUploads(db database, turns int) *company[mogile.FID, store.Upload] {
-	return newCompany(rules[mogile.FID, store.Upload]{
-		turns: turns, most: maxChanges,
-		alone:    func(ctx context.Context, fid mogile.FID) (store.Upload, error) { return findUpload(ctx, db, fid) },
-		together: func(group []*finder) { settle(group, findUploads(db, group)) },
+func newUploads(db database, turns int) *company.Company[mogile.FID, store.Upload] {
+	return company.New(company.Rules[mogile.FID, store.Upload]{
+		Turns: turns, Most: maxChanges,
+		Alone:    func(ctx context.Context, fid mogile.FID) (store.Upload, error) { return findUpload(ctx, db, fid) },
+		Together: func(group []*finder) { settle(group, findUploads(db, group)) },
 	})
 }
 
@@ -38,7 +39,7 @@ func findUploads(db database, group []*finder) error {
 	defer cancel()
 	fids := make([]mogile.FID, len(group))
 	for i, g := range group {
-		fids[i] = g.asks
+		fids[i] = g.Asks
 	}
 	byFID := make(map[mogile.FID]store.Upload, len(group))
 	err := db.read(ctx, func(t *tx) error {
@@ -54,7 +55,7 @@ func findUploads(db database, group []*finder) error {
 		return nil
 	})
 	for _, g := range group {
-		g.got, g.in = byFID[g.asks]
+		g.Got, g.In = byFID[g.Asks]
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
 // failing is a database that fails the statement after the next n of groups, and no other.
@@ -53,9 +54,9 @@ func serverDump(t *testing.T, s *Store) (rows []string) {
 	return rows
 }
 
-func guests[Q, A any](asks ...Q) (group []*guest[Q, A]) {
+func guests[Q, A any](asks ...Q) (group []*company.Guest[Q, A]) {
 	for _, q := range asks {
-		group = append(group, &guest[Q, A]{asks: q, done: make(chan struct{})})
+		group = append(group, &company.Guest[Q, A]{Asks: q})
 	}
 	return group
 }

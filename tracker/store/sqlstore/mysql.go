@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/dsn"
 )
 
 const (
@@ -95,7 +97,7 @@ func openReplica(master MySQL, source string, connect time.Duration, log *zap.Lo
 
 // charset is that of connections; the first when the DSN has several to try.
 func (m MySQL) charset() string {
-	_, named, _ := parseMySQLDSN(m.DSN)
+	_, named, _ := dsn.MySQL(m.DSN)
 	first, _, _ := strings.Cut(named, ",")
 	return cmp.Or(m.Charset, first, mysqlCharset)
 }
@@ -114,7 +116,7 @@ func (m MySQL) Identity() (string, error) {
 
 // config is the DSN with what this package needs of a connection.
 func (m MySQL) config() (*mysql.Config, error) {
-	config, charset, err := parseMySQLDSN(m.DSN)
+	config, charset, err := dsn.MySQL(m.DSN)
 	if err != nil {
 		return nil, err
 	}

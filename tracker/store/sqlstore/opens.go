@@ -5,17 +5,18 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
 // opener is one of many who call OpenUpload.
-type opener = guest[store.Upload, mogile.FID]
+type opener = company.Guest[store.Upload, mogile.FID]
 
 // newOpens is for uploads that get a new fid.
-func newOpens(db database, turns int) *company[store.Upload, mogile.FID] {
-	return newCompany(rules[store.Upload, mogile.FID]{
-		turns: turns, most: maxChanges, patient: true,
-		alone:    func(ctx context.Context, u store.Upload) (mogile.FID, error) { return openUpload(ctx, db, u) },
-		together: func(group []*opener) { settle(group, openAll(db, group)) },
+func newOpens(db database, turns int) *company.Company[store.Upload, mogile.FID] {
+	return company.New(company.Rules[store.Upload, mogile.FID]{
+		Turns: turns, Most: maxChanges, Patient: true,
+		Alone:    func(ctx context.Context, u store.Upload) (mogile.FID, error) { return openUpload(ctx, db, u) },
+		Together: func(group []*opener) { settle(group, openAll(db, group)) },
 	})
 }
 
@@ -33,7 +34,7 @@ func openAll(db database, group []*opener) error {
 				return err
 			}
 			for _, g := range some {
-				fids = append(fids, g.got)
+				fids = append(fids, g.Got)
 			}
 		}
 		used, err := fidInUse(t, fids...)
@@ -48,7 +49,7 @@ func openAll(db database, group []*opener) error {
 func insertUploads(t *tx, group []*opener) ([]store.Upload, error) {
 	var args []any
 	for _, g := range group {
-		args = append(args, g.asks.Class, g.asks.Domain, g.asks.Key, joinDevIDs(g.asks.Devices))
+		args = append(args, g.Asks.Class, g.Asks.Domain, g.Asks.Key, joinDevIDs(g.Asks.Devices))
 	}
 	return list(t, scanUpload, "INSERT INTO tempfile (createtime, classid, dmid, dkey, devids) VALUES "+
 		repeated("(UNIX_TIMESTAMP(), ?, ?, ?, ?)", ", ", len(group))+" RETURNING "+uploadColumns, args...)
@@ -70,11 +71,11 @@ func handOut(added []store.Upload, group []*opener) error {
 		fids[of(u)] = append(fids[of(u)], u.FID)
 	}
 	for _, g := range group {
-		mine := fids[of(g.asks)]
+		mine := fids[of(g.Asks)]
 		if len(mine) == 0 {
 			return errApart
 		}
-		g.got, g.in, fids[of(g.asks)] = mine[0], true, mine[1:]
+		g.Got, g.In, fids[of(g.Asks)] = mine[0], true, mine[1:]
 	}
 	return nil
 }

@@ -19,6 +19,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/dsn"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/pipe"
 )
 
 const (
@@ -141,7 +144,7 @@ func servers(config *pgx.ConnConfig) []string {
 // config is the DSN with what this package needs of a connection. What the DSN says
 // itself counts.
 func (p Postgres) config() (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig(libpqDSN(p.DSN))
+	config, err := pgx.ParseConfig(dsn.Libpq(p.DSN))
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +224,7 @@ type postgresConnector struct{ driver.Connector }
 func (c postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err == nil {
-		return newPipedConn(conn.(*stdlib.Conn)), nil
+		return pipe.New(conn.(*stdlib.Conn)), nil
 	}
 	var refusal *pgconn.PgError
 	if !errors.As(err, &refusal) {

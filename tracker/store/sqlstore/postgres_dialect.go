@@ -12,6 +12,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/pipe"
 )
 
 // postgresDialect is complete when [postgresFacts] has taught it.
@@ -25,7 +26,7 @@ func postgresDialect(host string) *dialect {
 		translate:  postgresWords,
 		isDup:      func(err error) bool { return postgresCode(err) == "23505" },
 		insert:     insertReturning,
-		orNothing:  " ON CONFLICT DO NOTHING RETURNING fid", // not as ignoringThere has it: who adds asks whether
+		orNothing:  " ON CONFLICT DO NOTHING RETURNING fid", // not as pipe.OrNothing has it: who adds asks whether
 		isConflict: isPostgresConflict,
 		isGone:     isPostgresGone,
 		noText:     func(err error) bool { return postgresCode(err) == "22021" },
@@ -81,7 +82,7 @@ func isPostgresGone(err error) bool {
 // insertReturning is tx.insert. An error would end the transaction; a duplicate is none
 // in these words.
 func insertReturning(t *tx, column, text string, args []any) (id int64, err error) {
-	err = t.row(text+ignoringThere+" RETURNING "+column, args...).Scan(&id)
+	err = t.row(text+pipe.OrNothing+" RETURNING "+column, args...).Scan(&id)
 	if errors.Is(err, store.ErrNotFound) {
 		err = store.ErrDup
 	}
@@ -105,9 +106,6 @@ var (
 	replaced    = regexp.MustCompile(`(?s)^REPLACE INTO \w+ \((\w+)((?:, \w+)*)\)`)
 )
 
-// ignoringThere ends an INSERT of rows that may be there.
-const ignoringThere = " ON CONFLICT DO NOTHING"
-
 // postgresWords translates.
 func postgresWords(text string) string {
 	text = postgresTime.Replace(text)
@@ -115,7 +113,7 @@ func postgresWords(text string) string {
 	text = fidCompared.ReplaceAllStringFunc(text, toBigint)
 	text = fidInserted.ReplaceAllStringFunc(text, toBigint)
 	if rest, ok := strings.CutPrefix(text, "INSERT IGNORE "); ok {
-		text = "INSERT " + rest + ignoringThere
+		text = "INSERT " + rest + pipe.OrNothing
 	}
 	if columns := replaced.FindStringSubmatch(text); columns != nil {
 		text = "INSERT" + strings.TrimPrefix(text, "REPLACE") + upsert(columns[1], columns[2])

@@ -9,12 +9,13 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	dbtest "github.com/mogilefs/caddy-mogilefs/tests/database"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/pipe"
 )
 
 func TestWhatWasHeldBackIsCommitted(t *testing.T) {
 	s := mustPostgres(t, newPostgres(t))
 	var fids []mogile.FID
-	for fid := range mogile.FID(3*maxHeld + 1) {
+	for fid := range mogile.FID(3*pipe.MaxHeld + 1) {
 		fids = append(fids, fid+1)
 	}
 	if err := s.Enqueue(t.Context(), store.DeleteQueue, 0, fids...); err != nil {
@@ -42,7 +43,7 @@ func TestWhatWasHeldBackFailsTheNextStatement(t *testing.T) {
 		"insert": func(t *tx) error { _, err := t.exec("INSERT INTO file_on (fid, devid) VALUES (?, 1)", 7); return err },
 		"select": func(t *tx) error { var n int; return t.row("SELECT COUNT(*) FROM file").Scan(&n) },
 		"many": func(t *tx) (err error) {
-			for range 2 * maxHeld {
+			for range 2 * pipe.MaxHeld {
 				err = errors.Join(err, insertHeld(t, 8))
 			}
 			return err
@@ -78,8 +79,8 @@ func TestAnErrorThatNobodyMindsIsNoCommit(t *testing.T) {
 		}
 		return nil
 	})
-	if !errors.Is(err, errAborted) {
-		t.Errorf("commit: got %v; want %v", err, errAborted)
+	if !errors.Is(err, pipe.ErrAborted) {
+		t.Errorf("commit: got %v; want %v", err, pipe.ErrAborted)
 	}
 	if devs, err := s.Devices(t.Context(), 7); err != nil || len(devs) != 0 {
 		t.Errorf("devices: got %v, error %v; want none", devs, err)

@@ -10,12 +10,22 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
 var _ store.Store = (*Store)(nil)
 
 // errClosed: the store was closed before or while the call waited for its turn.
-var errClosed = errors.New("store is closed")
+var errClosed = company.ErrClosed
+
+// errApart: those who came together do better each by himself, since something about one
+// of them is not as it mostly is.
+var errApart = errors.New("not all of a group are plain cases")
+
+// settle tells all of a group when nobody knows what became of its change.
+func settle[Q, A any](group []*company.Guest[Q, A], err error) {
+	company.Settle(group, err, errors.Is(err, errUnknownOutcome))
+}
 
 // Store is a tracker's database.
 type Store struct {
@@ -31,11 +41,11 @@ type Store struct {
 // companies are those who call the same at the same time. They share statements where these
 // cost more than what they find or change.
 type companies struct {
-	looks   *company[domainKey, []located]
-	uploads *company[mogile.FID, store.Upload]
-	opens   *company[store.Upload, mogile.FID]
-	closes  *company[store.Closing, mogile.FID]
-	deletes *company[domainKey, mogile.FID]
+	looks   *company.Company[domainKey, []located]
+	uploads *company.Company[mogile.FID, store.Upload]
+	opens   *company.Company[store.Upload, mogile.FID]
+	closes  *company.Company[store.Closing, mogile.FID]
+	deletes *company.Company[domainKey, mogile.FID]
 }
 
 const (
@@ -93,11 +103,11 @@ func (s *Store) inCompany(d *dialect) {
 }
 
 func (c *companies) end() {
-	c.looks.close()
-	c.uploads.close()
-	c.opens.close()
-	c.closes.close()
-	c.deletes.close()
+	c.looks.Close()
+	c.uploads.Close()
+	c.opens.Close()
+	c.closes.Close()
+	c.deletes.Close()
 }
 
 // Close implements [store.Store].

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
 // domainKey is a key where it counts.
@@ -15,17 +16,17 @@ type domainKey struct {
 	key mogile.Key
 }
 
-type looker = guest[domainKey, []located]
+type looker = company.Guest[domainKey, []located]
 
 // newLooks looks up keys. With turns, those who come together ask together.
-func newLooks(db database, turns int) *company[domainKey, []located] {
-	return newCompany(rules[domainKey, []located]{
-		turns: turns, most: maxTogether,
-		alone: func(ctx context.Context, l domainKey) ([]located, error) { return locate(ctx, db, l.dm, l.key) },
-		together: func(looks []*looker) {
+func newLooks(db database, turns int) *company.Company[domainKey, []located] {
+	return company.New(company.Rules[domainKey, []located]{
+		Turns: turns, Most: maxTogether,
+		Alone: func(ctx context.Context, l domainKey) ([]located, error) { return locate(ctx, db, l.dm, l.key) },
+		Together: func(looks []*looker) {
 			byDomain := map[mogile.DomainID][]*looker{}
 			for _, l := range looks {
-				byDomain[l.asks.dm] = append(byDomain[l.asks.dm], l)
+				byDomain[l.Asks.dm] = append(byDomain[l.Asks.dm], l)
 			}
 			for dm, same := range byDomain {
 				settle(same, locateAll(db, dm, same))
@@ -42,7 +43,7 @@ func locateAll(db database, dm mogile.DomainID, looks []*looker) error {
 	defer cancel()
 	args := []any{dm}
 	for i := range slots(len(looks)) {
-		args = append(args, looks[min(i, len(looks)-1)].asks.key)
+		args = append(args, looks[min(i, len(looks)-1)].Asks.key)
 	}
 	byKey := make(map[mogile.Key][]located, len(looks))
 	err := db.read(ctx, func(t *tx) error {
@@ -54,17 +55,17 @@ func locateAll(db database, dm mogile.DomainID, looks []*looker) error {
 		return err
 	})
 	for _, l := range looks {
-		l.got = byKey[l.asks.key]
-		l.in = len(l.got) > 0
+		l.Got = byKey[l.Asks.key]
+		l.In = len(l.Got) > 0
 	}
 	return err
 }
 
 // untilLast ends when nobody waits any more.
-func untilLast[Q, A any](group []*guest[Q, A]) (context.Context, context.CancelFunc) {
+func untilLast[Q, A any](group []*company.Guest[Q, A]) (context.Context, context.CancelFunc) {
 	last := time.Time{}
 	for _, g := range group {
-		until, bounded := g.ctx.Deadline()
+		until, bounded := g.Ctx.Deadline()
 		if !bounded {
 			return context.Background(), func() {}
 		}

@@ -40,7 +40,7 @@ func TestWhoLooksTogetherLeavesWithHisDeadline(t *testing.T) {
 			waiting.Go(func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
-				if _, err := all.ask(ctx, domainKey{dm: 1, key: "key"}); !errors.Is(err, context.DeadlineExceeded) {
+				if _, err := all.Ask(ctx, domainKey{dm: 1, key: "key"}); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("got %v; want the deadline", err)
 				}
 			})
@@ -49,7 +49,7 @@ func TestWhoLooksTogetherLeavesWithHisDeadline(t *testing.T) {
 		if took := time.Since(began); took != 2*time.Second {
 			t.Errorf("the last left after %v; want 2s", took)
 		}
-		all.close() // nobody is left with the server
+		all.Close() // nobody is left with the server
 	})
 }
 
@@ -57,10 +57,10 @@ func TestManyWhoWaitAskTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &frozen{thaw: make(chan struct{})}
 		all := newLooks(db, lookers)
-		defer all.close()
+		defer all.Close()
 		var waiting sync.WaitGroup
 		for i := range lookers + 2*maxTogether {
-			waiting.Go(func() { _, _ = all.ask(t.Context(), domainKey{dm: 1, key: "key"}) })
+			waiting.Go(func() { _, _ = all.Ask(t.Context(), domainKey{dm: 1, key: "key"}) })
 			if i < lookers { // who comes at the same moment shares the first question
 				synctest.Wait()
 			}

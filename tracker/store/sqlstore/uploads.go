@@ -23,7 +23,7 @@ func (s *Store) OpenUpload(ctx context.Context, u store.Upload) (fid mogile.FID,
 		return 0, fmt.Errorf("open upload: fid %d is greater than %d", u.FID, uint64(maxExplicitFID))
 	}
 	if u.FID == 0 {
-		fid, err = s.opens.ask(ctx, u)
+		fid, err = s.opens.Ask(ctx, u)
 	} else {
 		fid, err = openUpload(ctx, s.db, u)
 	}
@@ -176,7 +176,7 @@ func scanUpload(s scanner) (u store.Upload, err error) {
 // CloseUpload implements [store.Uploads].
 func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (mogile.FID, error) {
 	defer s.replicas.changed(stale{dm: c.Domain, key: c.Key})
-	replaced, err := s.closes.ask(ctx, c)
+	replaced, err := s.closes.Ask(ctx, c)
 	if err != nil {
 		return 0, wrap(err, "close upload %d", c.FID)
 	}

@@ -1,4 +1,4 @@
-package sqlstore
+package dsn
 
 import (
 	"strings"
@@ -24,7 +24,7 @@ func TestADSNOfMySQLIsUnderstood(t *testing.T) {
 		"tcp(db1)/mogilefs?tls=true&charset=latin1":               "tcp db1:3306/mogilefs latin1",
 		"me:p/ss?charset=@unix(/run/db.sock)/mogilefs":            "unix /run/db.sock/mogilefs",
 	} {
-		config, charset, err := parseMySQLDSN(dsn)
+		config, charset, err := MySQL(dsn)
 		if err != nil {
 			t.Errorf("%s: got %v; want nil", dsn, err)
 			continue
@@ -41,7 +41,7 @@ func TestAPerlDSNThatMeansMoreIsRefused(t *testing.T) {
 		"DBI:mysql:mogilefs;host=db1;mysql_ssl_ca_file=/etc/ca.pem",
 		"DBI:mysql:mogilefs;mysql_read_default_file=/etc/my.cnf",
 	} {
-		if _, _, err := parseMySQLDSN(dsn); err == nil || !strings.Contains(err.Error(), "tls=true") {
+		if _, _, err := MySQL(dsn); err == nil || !strings.Contains(err.Error(), "tls=true") {
 			t.Errorf("%s: got %v; want an error with the way out", dsn, err)
 		}
 	}
@@ -55,7 +55,7 @@ func FuzzPerlDSNOfMySQL(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, rest string) {
-		got, charset, err := parseMySQLDSN("DBI:mysql:" + rest)
+		got, charset, err := MySQL("DBI:mysql:" + rest)
 		if err != nil {
 			return
 		}

@@ -1,4 +1,6 @@
-package sqlstore
+// Package dsn understands what says where a database is, in the words of the Go drivers and
+// in those of a Perl tracker (docs/spec/schema.md §2.4). It connects to nothing.
+package dsn
 
 import (
 	"cmp"
@@ -13,9 +15,9 @@ import (
 // perlMySQL begins the DSN of a Perl tracker, in any case.
 const perlMySQL = "dbi:mysql:"
 
-// parseMySQLDSN understands the Go driver's DSN and a Perl tracker's (docs/spec/schema.md
+// MySQL understands the Go driver's DSN and a Perl tracker's (docs/spec/schema.md
 // §2.4), "DBI:mysql:mogilefs:host=db1". charset is the one that it names, or empty.
-func parseMySQLDSN(dsn string) (config *mysql.Config, charset string, err error) {
+func MySQL(dsn string) (config *mysql.Config, charset string, err error) {
 	if len(dsn) >= len(perlMySQL) && strings.EqualFold(dsn[:len(perlMySQL)], perlMySQL) {
 		p := perlAttributes{}
 		for _, attribute := range splitPerl(dsn[len(perlMySQL):]) {

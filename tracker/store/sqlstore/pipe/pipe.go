@@ -1,4 +1,6 @@
-package sqlstore
+// Package pipe has a connection to PostgreSQL send statements together when nobody waits for
+// the answer to the first of them. It knows no table.
+package pipe
 
 import (
 	"context"
@@ -12,8 +14,11 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// maxHeld bounds what a connection holds back.
-const maxHeld = 128
+// MaxHeld bounds what a connection holds back.
+const MaxHeld = 128
+
+// OrNothing ends an INSERT of rows that may be there. Such a one is held back.
+const OrNothing = " ON CONFLICT DO NOTHING"
 
 // How long the server's plans are used: it makes one for each prepared statement and keeps
 // it, whatever becomes of the tables; one for a table without rows may read all of them when
@@ -27,7 +32,7 @@ const (
 	discardPlans = "DISCARD PLANS"
 )
 
-// pipedConn sends statements together when nobody waits for the answer to the first of
+// Conn sends statements together when nobody waits for the answer to the first of
 // them: the way to the server and back costs more than most of them do there. It holds
 // back BEGIN and, in a transaction, an INSERT that ignores what is there already; the next
 // statement takes them along, and fails when one of them does. So a delete is on its way
@@ -35,7 +40,7 @@ const (
 //
 // Nothing that was held back is lost: COMMIT takes it along too, and is not carried out when
 // it fails.
-type pipedConn struct {
+type Conn struct {
 	*stdlib.Conn
 	held *pgx.Batch // nil when nothing is
 	// replan is when to plan anew, after plans that are used for so long.
@@ -43,13 +48,13 @@ type pipedConn struct {
 	plans  time.Duration
 }
 
-// newPipedConn takes a new connection, which has no plans yet.
-func newPipedConn(conn *stdlib.Conn) *pipedConn {
-	return &pipedConn{Conn: conn, replan: time.Now().Add(firstPlans), plans: firstPlans}
+// New takes a new connection, which has no plans yet.
+func New(conn *stdlib.Conn) *Conn {
+	return &Conn{Conn: conn, replan: time.Now().Add(firstPlans), plans: firstPlans}
 }
 
 // freshen has plans that have been used for long enough thrown away on the way.
-func (c *pipedConn) freshen() {
+func (c *Conn) freshen() {
 	now := time.Now()
 	if now.Before(c.replan) {
 		return
@@ -59,29 +64,29 @@ func (c *pipedConn) freshen() {
 	c.hold(discardPlans, nil)
 }
 
-func (c *pipedConn) pgx() *pgx.Conn { return c.Conn.Conn() }
+func (c *Conn) pgx() *pgx.Conn { return c.Conn.Conn() }
 
 // IsValid implements driver.Validator.
-func (c *pipedConn) IsValid() bool { return !c.pgx().IsClosed() }
+func (c *Conn) IsValid() bool { return !c.pgx().IsClosed() }
 
 // inTransaction: one that goes on well, or will begin with the next statement.
-func (c *pipedConn) inTransaction() bool {
+func (c *Conn) inTransaction() bool {
 	return c.held != nil && c.held.QueuedQueries[0].SQL != discardPlans || c.pgx().PgConn().TxStatus() == 'T'
 }
 
-func (c *pipedConn) begun() bool { return c.pgx().PgConn().TxStatus() != 'I' }
+func (c *Conn) begun() bool { return c.pgx().PgConn().TxStatus() != 'I' }
 
 // PrepareContext implements driver.ConnPrepareContext.
-func (c *pipedConn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
+func (c *Conn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
 	stmt, err := c.Conn.PrepareContext(ctx, text)
 	if err != nil {
 		return nil, err
 	}
-	return &pipedStmt{Stmt: stmt.(*stdlib.Stmt), conn: c, text: text}, nil
+	return &statement{Stmt: stmt.(*stdlib.Stmt), conn: c, text: text}, nil
 }
 
 // ExecContext implements driver.ExecerContext for what opens and ends transactions.
-func (c *pipedConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+func (c *Conn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
 	switch {
 	case strings.HasPrefix(text, "BEGIN"):
 		c.hold(text, nil)
@@ -97,14 +102,14 @@ func (c *pipedConn) ExecContext(ctx context.Context, text string, args []driver.
 	return c.exec(ctx, text, args)
 }
 
-// errAborted: a statement failed, which nobody minded. The server would answer a COMMIT with
+// ErrAborted: a statement failed, which nobody minded. The server would answer a COMMIT with
 // success, and with a word aside that it has undone everything.
-var errAborted = errors.New("the transaction was to be committed after one of its statements had failed")
+var ErrAborted = errors.New("the transaction was to be committed after one of its statements had failed")
 
 // commit leaves no transaction behind: one that failed before its end would remain.
-func (c *pipedConn) commit(ctx context.Context) (result driver.Result, err error) {
+func (c *Conn) commit(ctx context.Context) (result driver.Result, err error) {
 	if c.pgx().PgConn().TxStatus() == 'E' {
-		err = errAborted
+		err = ErrAborted
 	} else {
 		result, err = c.exec(ctx, "COMMIT", nil)
 	}
@@ -115,7 +120,7 @@ func (c *pipedConn) commit(ctx context.Context) (result driver.Result, err error
 	return result, err
 }
 
-func (c *pipedConn) hold(text string, args []driver.NamedValue) {
+func (c *Conn) hold(text string, args []driver.NamedValue) {
 	if c.held == nil {
 		c.held = new(pgx.Batch)
 	}
@@ -127,7 +132,7 @@ func (c *pipedConn) hold(text string, args []driver.NamedValue) {
 }
 
 // exec sends a statement with what was held.
-func (c *pipedConn) exec(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+func (c *Conn) exec(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
 	if c.held == nil {
 		return c.Conn.ExecContext(ctx, text, args)
 	}
@@ -136,7 +141,7 @@ func (c *pipedConn) exec(ctx context.Context, text string, args []driver.NamedVa
 }
 
 // send sends what was held; the result is the last one's.
-func (c *pipedConn) send(ctx context.Context) (driver.Result, error) {
+func (c *Conn) send(ctx context.Context) (driver.Result, error) {
 	batch := c.held
 	c.held = nil
 	answers := c.pgx().SendBatch(ctx, batch)
@@ -160,7 +165,7 @@ func ignore(again, err error) error {
 }
 
 // query is exec for a statement with rows. All are read: the next answer is behind them.
-func (c *pipedConn) query(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *Conn) query(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
 	if c.held == nil {
 		return c.Conn.QueryContext(ctx, text, args)
 	}
@@ -221,33 +226,33 @@ func (r *readyRows) Next(to []driver.Value) error {
 	return nil
 }
 
-// pipedStmt is a prepared statement of a pipedConn.
-type pipedStmt struct {
+// statement is a prepared statement of a Conn.
+type statement struct {
 	*stdlib.Stmt
-	conn *pipedConn
+	conn *Conn
 	text string
 }
 
 // canWait: nobody asks how many rows it touched, which may be none.
-func (s *pipedStmt) canWait() bool {
-	return strings.HasSuffix(s.text, ignoringThere) && strings.Contains(s.text, "VALUES (") && s.conn.inTransaction()
+func (s *statement) canWait() bool {
+	return strings.HasSuffix(s.text, OrNothing) && strings.Contains(s.text, "VALUES (") && s.conn.inTransaction()
 }
 
 // ExecContext implements driver.StmtExecContext.
-func (s *pipedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+func (s *statement) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
 	s.conn.freshen()
 	if !s.canWait() {
 		return s.conn.exec(ctx, s.text, args)
 	}
 	s.conn.hold(s.text, args)
-	if s.conn.held.Len() == maxHeld {
+	if s.conn.held.Len() == MaxHeld {
 		return s.conn.send(ctx)
 	}
 	return driver.RowsAffected(0), nil
 }
 
 // QueryContext implements driver.StmtQueryContext.
-func (s *pipedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+func (s *statement) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	s.conn.freshen()
 	return s.conn.query(ctx, s.text, args)
 }

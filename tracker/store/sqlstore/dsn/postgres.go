@@ -1,13 +1,13 @@
-package sqlstore
+package dsn
 
 import "strings"
 
 // perlDSN begins the DSN of a Perl tracker, in any case.
 const perlDSN = "dbi:pg:"
 
-// libpqDSN turns a Perl DSN, "DBI:Pg:dbname=mogilefs;host=db1", into libpq's words. Any
+// Libpq turns a Perl DSN, "DBI:Pg:dbname=mogilefs;host=db1", into libpq's words. Any
 // other is returned as it is.
-func libpqDSN(dsn string) string {
+func Libpq(dsn string) string {
 	if len(dsn) < len(perlDSN) || !strings.EqualFold(dsn[:len(perlDSN)], perlDSN) {
 		return dsn
 	}

@@ -1,4 +1,4 @@
-package sqlstore
+package company
 
 import (
 	"context"
@@ -11,9 +11,14 @@ import (
 	"time"
 )
 
+var (
+	errFinal = errors.New("final")
+	errAny   = errors.New("any")
+)
+
 // party is a company whose guests are served when a test lets them.
 type party struct {
-	*company[int, string]
+	*Company[int, string]
 	goOn chan struct{}
 	err  error // what groups end with
 
@@ -22,26 +27,26 @@ type party struct {
 	alone  int
 }
 
-func newParty(r rules[int, string]) *party {
+func newParty(r Rules[int, string]) *party {
 	p := &party{goOn: make(chan struct{})}
-	r.alone = func(_ context.Context, n int) (string, error) {
+	r.Alone = func(_ context.Context, n int) (string, error) {
 		p.mu.Lock()
 		p.alone++
 		p.mu.Unlock()
 		<-p.goOn
 		return fmt.Sprint("alone ", n), nil
 	}
-	r.together = func(group []*guest[int, string]) {
+	r.Together = func(group []*Guest[int, string]) {
 		p.mu.Lock()
 		p.groups = append(p.groups, len(group))
 		p.mu.Unlock()
 		<-p.goOn
 		for _, g := range group {
-			g.got, g.in = fmt.Sprint("together ", g.asks), g.asks >= 0
+			g.Got, g.In = fmt.Sprint("together ", g.Asks), g.Asks >= 0
 		}
-		settle(group, p.err)
+		Settle(group, p.err, errors.Is(p.err, errFinal))
 	}
-	p.company = newCompany(r)
+	p.Company = New(r)
 	return p
 }
 
@@ -54,23 +59,23 @@ func (p *party) seen() (alone int, groups []int) {
 
 // turnsTaken belongs to what is tested.
 func (p *party) turnsTaken() int {
-	p.company.mu.Lock()
-	defer p.company.mu.Unlock()
+	p.Company.mu.Lock()
+	defer p.Company.mu.Unlock()
 	return p.taken
 }
 
 func TestWhoWaitsForATurnSharesTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(rules[int, string]{turns: 2, most: 8, patient: true})
+		p := newParty(Rules[int, string]{Turns: 2, Most: 8, Patient: true})
 		answers := make([]string, 2+8+3)
 		var waiting sync.WaitGroup
 		for i := range answers {
-			waiting.Go(func() { answers[i], _ = p.ask(t.Context(), i) })
+			waiting.Go(func() { answers[i], _ = p.Ask(t.Context(), i) })
 			synctest.Wait()
 		}
 		close(p.goOn)
 		waiting.Wait()
-		p.close()
+		p.Close()
 		for i, got := range answers {
 			want := fmt.Sprint("together ", i)
 			if i < 2 {
@@ -88,24 +93,24 @@ func TestWhoWaitsForATurnSharesTheNext(t *testing.T) {
 
 func TestOneWhoTakesLongHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(rules[int, string]{turns: 1, most: 8, patient: true})
+		p := newParty(Rules[int, string]{Turns: 1, Most: 8, Patient: true})
 		var waiting sync.WaitGroup
 		for i := range 3 {
-			waiting.Go(func() { _, _ = p.ask(t.Context(), i) })
+			waiting.Go(func() { _, _ = p.Ask(t.Context(), i) })
 			synctest.Wait()
 		}
 		if alone, groups := p.seen(); alone != 1 || len(groups) != 0 {
 			t.Errorf("at once: got %d alone, groups of %v; want 1 and none", alone, groups)
 		}
-		<-time.After(patience)
+		<-time.After(Patience)
 		synctest.Wait()
 		if _, groups := p.seen(); !slices.Equal(groups, []int{2}) {
-			t.Errorf("after %v: got groups of %v; want one of 2", patience, groups)
+			t.Errorf("after %v: got groups of %v; want one of 2", Patience, groups)
 		}
-		<-time.After(10 * patience)
+		<-time.After(10 * Patience)
 		close(p.goOn)
 		waiting.Wait()
-		p.close()
+		p.Close()
 		if p.turnsTaken() != 0 {
 			t.Errorf("in the end: got %d turns taken; want 0", p.turnsTaken())
 		}
@@ -114,15 +119,15 @@ func TestOneWhoTakesLongHoldsUpNobody(t *testing.T) {
 
 func TestATurnThatWasLateIsThereAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(rules[int, string]{turns: 1, most: 8, patient: true})
+		p := newParty(Rules[int, string]{Turns: 1, Most: 8, Patient: true})
 		for range 3 {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				_, _ = p.ask(t.Context(), 1)
+				_, _ = p.Ask(t.Context(), 1)
 			}()
 			synctest.Wait()
-			<-time.After(2 * patience)
+			<-time.After(2 * Patience)
 			synctest.Wait()
 			if p.turnsTaken() != 0 {
 				t.Errorf("while one is late: got %d turns taken; want 0", p.turnsTaken())
@@ -134,19 +139,19 @@ func TestATurnThatWasLateIsThereAgain(t *testing.T) {
 				t.Errorf("after one was late: got %d turns taken; want 0", p.turnsTaken())
 			}
 		}
-		p.close()
+		p.Close()
 	})
 }
 
 func TestWhoLeavesWhileHeWaitsIsNotServed(t *testing.T) {
 	for _, patient := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newParty(rules[int, string]{turns: 1, most: 8, patient: patient})
+			p := newParty(Rules[int, string]{Turns: 1, Most: 8, Patient: patient})
 			ctx, cancel := context.WithCancel(t.Context())
 			var waiting sync.WaitGroup
 			errs := make([]error, 3)
 			for i := range errs {
-				waiting.Go(func() { _, errs[i] = p.ask(ctx, i) })
+				waiting.Go(func() { _, errs[i] = p.Ask(ctx, i) })
 				synctest.Wait()
 			}
 			cancel()
@@ -161,7 +166,7 @@ func TestWhoLeavesWhileHeWaitsIsNotServed(t *testing.T) {
 					t.Errorf("who waited: got %v; want %v", err, context.Canceled)
 				}
 			}
-			p.close()
+			p.Close()
 			if _, groups := p.seen(); len(groups) > 0 {
 				t.Errorf("got groups of %v; want none", groups)
 			}
@@ -175,17 +180,16 @@ func TestWhatBecomesOfAGroupThatFails(t *testing.T) {
 		got       string
 	}{
 		{nil, nil, "together "},
-		{errApart, nil, "alone "},
-		{errors.New("any"), nil, "alone "},
-		{fmt.Errorf("%w: lost", errUnknownOutcome), errUnknownOutcome, ""},
+		{errAny, nil, "alone "},
+		{fmt.Errorf("%w: lost", errFinal), errFinal, ""},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newParty(rules[int, string]{turns: 1, most: 8, patient: true})
+			p := newParty(Rules[int, string]{Turns: 1, Most: 8, Patient: true})
 			p.err = tc.err
 			var waiting sync.WaitGroup
 			for i := range 4 {
 				waiting.Go(func() {
-					got, err := p.ask(t.Context(), i)
+					got, err := p.Ask(t.Context(), i)
 					want := fmt.Sprint(tc.got, i)
 					if tc.want != nil {
 						want = ""
@@ -198,7 +202,7 @@ func TestWhatBecomesOfAGroupThatFails(t *testing.T) {
 			}
 			apart := make(chan string, 1)
 			go func() { // who is not taken in does it himself
-				got, _ := p.ask(t.Context(), -1)
+				got, _ := p.Ask(t.Context(), -1)
 				apart <- got
 			}()
 			synctest.Wait()
@@ -207,32 +211,32 @@ func TestWhatBecomesOfAGroupThatFails(t *testing.T) {
 			if got := <-apart; got != "alone -1" {
 				t.Errorf("group fails with %v, who was not taken in: got %q; want alone", tc.err, got)
 			}
-			p.close()
+			p.Close()
 		})
 	}
 }
 
 func TestAClosedCompanyTurnsAwayWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newParty(rules[int, string]{turns: 1, most: 8, patient: true})
+		p := newParty(Rules[int, string]{Turns: 1, Most: 8, Patient: true})
 		var waiting sync.WaitGroup
 		errs := make([]error, 3)
 		for i := range errs {
-			waiting.Go(func() { _, errs[i] = p.ask(t.Context(), i) })
+			waiting.Go(func() { _, errs[i] = p.Ask(t.Context(), i) })
 			synctest.Wait()
 		}
-		waiting.Go(p.close)
+		waiting.Go(p.Close)
 		synctest.Wait()
-		if errs[0] != nil || errs[1] != errClosed || errs[2] != errClosed {
-			t.Errorf("while one is served: got %v; want %v for the others", errs, errClosed)
+		if errs[0] != nil || errs[1] != ErrClosed || errs[2] != ErrClosed {
+			t.Errorf("while one is served: got %v; want %v for the others", errs, ErrClosed)
 		}
 		close(p.goOn)
 		waiting.Wait()
 		if errs[0] != nil {
 			t.Errorf("who was served: got %v; want nil", errs[0])
 		}
-		if _, err := p.ask(t.Context(), 4); err != errClosed {
-			t.Errorf("after: got %v; want %v", err, errClosed)
+		if _, err := p.Ask(t.Context(), 4); err != ErrClosed {
+			t.Errorf("after: got %v; want %v", err, ErrClosed)
 		}
 	})
 }
