@@ -131,8 +131,12 @@ func flip(r *rig, path string) {
 	}
 }
 
+// inHand is how many files a tracker checks at a time.
+const inHand = 8
+
 // wantEvents compares the log of the check with what it should say. A file that the dead
-// tracker had in hand may be spoken of twice.
+// tracker had in hand may be spoken of twice; and when it was queued for replication
+// already, and replicated before it was checked again, nobody says that it was queued.
 func (r *rig) wantEvents(want map[event]bool) {
 	r.t.Helper()
 	rows, err := r.db.QueryContext(r.t.Context(), "SELECT evcode, fid, COALESCE(devid, 0) FROM fsck_log")
@@ -151,12 +155,12 @@ func (r *rig) wantEvents(want map[event]bool) {
 	if err := rows.Err(); err != nil {
 		r.t.Fatal(err)
 	}
-	r.wantSame("missing in", want, got)
-	r.wantSame("superfluous in", got, want)
+	r.wantSame("missing in", want, got, map[string]int{"REPL": inHand})
+	r.wantSame("superfluous in", got, want, nil)
 }
 
-// wantSame fails for what is in one, and not in the other.
-func (r *rig) wantSame(how string, in, notIn map[event]bool) {
+// wantSame fails for what is in one, and not in the other, but for so many of some codes.
+func (r *rig) wantSame(how string, in, notIn map[event]bool, most map[string]int) {
 	r.t.Helper()
 	odd := map[string]int{}
 	var one string
@@ -166,6 +170,7 @@ func (r *rig) wantSame(how string, in, notIn map[event]bool) {
 			one = fmt.Sprintf("%+v", e)
 		}
 	}
+	maps.DeleteFunc(odd, func(code string, n int) bool { return n <= most[code] })
 	if len(odd) > 0 {
 		r.t.Errorf("got events %s the check's log by code: %v, such as %s", how, odd, one)
 	}
