@@ -102,6 +102,7 @@ func TestStrangersAreClosedWithoutAWordAndLogged(t *testing.T) {
 		}
 		<-time.After(complainEvery)
 		b.dialFrom("10.0.0.6").end()
+		synctest.Wait() // it is closed first, and logged then
 		entries := b.logs.FilterMessageSnippet("not allowed").AllUntimed()
 		if len(entries) != 2 {
 			t.Fatalf("got %d complaints %v; want one at once, one later", len(entries), entries)

@@ -28,6 +28,7 @@ func TestAWatcherThatDoesNotReadLosesLinesAndBlocksNobody(t *testing.T) {
 			if got, want := good.line(), fmt.Sprintf(":: info line %d\r", i); got != want {
 				t.Fatalf("got %q; want %q", got, want)
 			}
+			synctest.Wait() // the first line is on its way to the deaf one, too
 		}
 		good.want("noop", "OK ")
 		// One line is on its way, as many as are kept are waiting, the rest is lost.
