@@ -13,9 +13,9 @@ import (
 // closer is one of many who call CloseUpload.
 type closer = company.Guest[store.Closing, mogile.FID]
 
-func newCloses(db database, turns int) *company.Company[store.Closing, mogile.FID] {
+func newCloses(db database, turns, most int) *company.Company[store.Closing, mogile.FID] {
 	return company.New(company.Rules[store.Closing, mogile.FID]{
-		Turns: turns, Most: maxChanges, Patient: true,
+		Turns: turns, Most: most, Patient: true,
 		Alone: func(ctx context.Context, c store.Closing) (mogile.FID, error) { return closeUpload(ctx, db, c) },
 		Together: func(group []*closer) {
 			fresh, others := ofNewKeys(db, group)

@@ -80,6 +80,10 @@ type dialect struct {
 	begin, snapshot []string
 	// groups: many changes may share a transaction. Servers only.
 	groups bool
+	// locksGaps: who looks for a key that is not there keeps others from adding any that
+	// would be near it, so that uploads are closed one after the other: of many at once
+	// nearly all would be in each other's way, again and again. Servers only.
+	locksGaps bool
 	// oneByOne ends a DELETE of so many rows by their fids, so that the server goes to each
 	// and does not read a small table to its end, where it would wait for what others have
 	// in hand; nil where it does not wait for rows that it does not want.

@@ -63,7 +63,7 @@ const (
 func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
 	s := &Store{db: db, gates: newGates(), log: log}
 	s.looks, s.uploads = newLooks(db, 0), newUploads(db, 0)
-	s.opens, s.closes, s.deletes = newOpens(db, 0), newCloses(db, 0), newDeletes(db, 0)
+	s.opens, s.closes, s.deletes = newOpens(db, 0), newCloses(db, 0, 0), newDeletes(db, 0)
 	s.close = sync.OnceValue(func() error {
 		s.companies.end()
 		return db.close()
@@ -93,10 +93,13 @@ func (s *Store) readFrom(r *replicas) {
 // open uploads alone when it does not tell which row is whose.
 func (s *Store) inCompany(d *dialect) {
 	s.looks, s.uploads = newLooks(s.db, lookers), newUploads(s.db, changers)
+	if d.locksGaps {
+		s.closes = newCloses(s.db, 1, 1)
+	}
 	if !d.groups {
 		return
 	}
-	s.closes, s.deletes = newCloses(s.db, changers), newDeletes(s.db, changers)
+	s.closes, s.deletes = newCloses(s.db, changers, maxChanges), newDeletes(s.db, changers)
 	if d.returning && d.checkFID == nil {
 		s.opens = newOpens(s.db, changers)
 	}
