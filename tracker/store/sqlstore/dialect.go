@@ -109,6 +109,11 @@ type dialect struct {
 	// created when they alone are missing.
 	schema, needs []string
 	upgrade       upgradeWords
+	// refersToAll: told one domain and a range of its keys, the server may look up the domain
+	// and read its keys from the first one on, when it takes that for as good as the range:
+	// of ten million keys, five million. Told a range of domains, of which there is one, it
+	// can only take the range.
+	refersToAll bool
 	// keyRange is the condition under which dkey begins with prefix and sorts
 	// after the given key in the database's order; empty when all keys do.
 	keyRange func(prefix, after mogile.Key) (condition string, args []any)

@@ -76,8 +76,12 @@ func (s *Store) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) 
 func (s *Store) Keys(ctx context.Context, dm mogile.DomainID, prefix, after mogile.Key, limit int) (keys []mogile.Key, err error) {
 	err = s.db.read(ctx, func(t *tx) (err error) {
 		condition, args := t.d.keyRange(prefix, after)
-		args = append(append([]any{dm}, args...), max(limit, 0))
-		keys, err = list(t, single[mogile.Key], "SELECT dkey FROM file WHERE dmid = ?"+condition+" ORDER BY dkey LIMIT ?", args...)
+		domain, order, in := "dmid = ?", "dkey", []any{dm}
+		if t.d.refersToAll {
+			domain, order, in = "dmid >= ? AND dmid <= ?", "dmid, dkey", []any{dm, dm}
+		}
+		args = append(append(in, args...), max(limit, 0))
+		keys, err = list(t, single[mogile.Key], "SELECT dkey FROM file WHERE "+domain+condition+" ORDER BY "+order+" LIMIT ?", args...)
 		return err
 	})
 	return keys, wrap(err, "list keys from %q", prefix)

@@ -118,7 +118,7 @@ func (is mysqlFacts) teach(d *dialect, c *mysqlConnector) {
 	if !is.byStatement { // such a server refuses to log what was changed by committed reads
 		c.setup = append(c.setup, readCommitted)
 	}
-	d.locksGaps = is.byStatement
+	d.locksGaps, d.refersToAll = is.byStatement, true
 	if is.version >= mysqlSkipsLocked && !is.mariaDB || is.version >= mariaDBSkipsLocked {
 		d.translate = passLocked
 	}
