@@ -5,11 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,35 +18,18 @@ const (
 )
 
 func (s *servers) contests() []contest {
-	wrk := func(url string) func(context.Context, time.Duration) (float64, error) {
-		return func(ctx context.Context, d time.Duration) (float64, error) { return runWrk(ctx, url, d) }
-	}
 	caddy, nginx := s.running[0].Process.Pid, s.running[1].Process.Pid
 	return []contest{
-		{"GET a 30 KiB file", "requests", []rival{
-			{"mogilefs, local copy", wrk("http://" + s.edge + "/aqua.jpg"), caddy},
-			{"Caddy file_server", wrk("http://" + s.files + "/aqua.jpg"), caddy},
-			{"nginx static", wrk("http://" + s.nginx + "/aqua.jpg"), nginx},
+		{"GET a 30 KiB file", "requests", readers, []rival{
+			{name: "mogilefs, local copy", measure: wrk(readers, "http://"+s.edge+"/aqua.jpg"), server: caddy},
+			{name: "Caddy file_server", measure: wrk(readers, "http://"+s.files+"/aqua.jpg"), server: caddy},
+			{name: "nginx static", measure: wrk(readers, "http://"+s.nginx+"/aqua.jpg"), server: nginx},
 		}},
-		{"durable upload of 4 KiB, 64 at a time", "files", []rival{
-			{"mogilefs, one copy", s.uploads, caddy},
-			{"bare files: write, sync, rename, sync directory", s.bareFiles, 0},
+		{"durable upload of 4 KiB", "files", uploaders, []rival{
+			{name: "mogilefs, one copy", measure: s.uploads, server: caddy},
+			{name: bareName, measure: bareFiles(s.dir, uploaders)},
 		}},
 	}
-}
-
-var perSecond = regexp.MustCompile(`Requests/sec:\s+([0-9.]+)`)
-
-func runWrk(ctx context.Context, url string, d time.Duration) (float64, error) {
-	out, err := exec.CommandContext(ctx, "wrk", "-t1", "-c"+strconv.Itoa(readers), "-d"+d.String(), url).CombinedOutput()
-	if err != nil {
-		return 0, fmt.Errorf("wrk: %w: %s", err, out)
-	}
-	m := perSecond.FindSubmatch(out)
-	if m == nil || strings.Contains(string(out), "Non-2xx") || strings.Contains(string(out), "Socket errors") {
-		return 0, fmt.Errorf("wrk %s: %s", url, out)
-	}
-	return strconv.ParseFloat(string(m[1]), 64)
 }
 
 // together has n workers repeat step until the time is up and returns how many
@@ -76,28 +55,48 @@ func together(ctx context.Context, n int, d time.Duration, step func(ctx context
 	return float64(done.Load()) / time.Since(began).Seconds(), context.Cause(ctx)
 }
 
+// timed is together that looks at the clock around each step.
+func timed(ctx context.Context, n int, d time.Duration, step func(ctx context.Context, worker, i int) error) (outcome, error) {
+	var mu sync.Mutex // guards took
+	took := new(latencies)
+	perSecond, err := together(ctx, n, d, func(ctx context.Context, w, i int) error {
+		began := time.Now()
+		err := step(ctx, w, i)
+		mu.Lock()
+		took.add(time.Since(began))
+		mu.Unlock()
+		return err
+	})
+	return outcome{perSecond, took}, err
+}
+
 // uploads puts small files under new keys.
-func (s *servers) uploads(ctx context.Context, d time.Duration) (float64, error) {
+func (s *servers) uploads(ctx context.Context, d time.Duration) (result, error) {
 	body := make([]byte, smallFile)
 	via := &http.Transport{MaxIdleConnsPerHost: uploaders}
 	defer via.CloseIdleConnections()
 	run := time.Now().UnixNano()
-	return together(ctx, uploaders, d, func(ctx context.Context, w, i int) error {
+	got, err := timed(ctx, uploaders, d, func(ctx context.Context, w, i int) error {
 		return put(ctx, via, fmt.Sprintf("http://%s/%d/%d/%d.jpg", s.edge, run, w, i), body)
 	})
+	return got.result(), err
 }
 
-// bareFiles does what any store must do at least for a durable file.
-func (s *servers) bareFiles(ctx context.Context, d time.Duration) (float64, error) {
-	body := make([]byte, smallFile)
-	dir, err := os.MkdirTemp(s.dir, "bare")
-	if err != nil {
-		return 0, err
+const bareName = "bare files: write, sync, rename, sync directory"
+
+// bareFiles does what any store must do at least for a durable file. The files are left
+// where they are, as those of puts.
+func bareFiles(under string, n int) func(context.Context, time.Duration) (result, error) {
+	return func(ctx context.Context, d time.Duration) (result, error) {
+		dir, err := os.MkdirTemp(under, "bare")
+		if err != nil {
+			return result{}, err
+		}
+		got, err := timed(ctx, n, d, func(_ context.Context, w, i int) error {
+			return writeBare(filepath.Join(dir, fmt.Sprintf("%d-%d", w, i)), smallBody)
+		})
+		return got.result(), err
 	}
-	defer os.RemoveAll(dir)
-	return together(ctx, uploaders, d, func(_ context.Context, w, i int) error {
-		return writeBare(filepath.Join(dir, fmt.Sprintf("%d-%d", w, i)), body)
-	})
 }
 
 func writeBare(path string, body []byte) error {

@@ -5,6 +5,10 @@
 //
 //   - http: reads and durable uploads through the edge, beside Caddy's file_server, nginx
 //     and bare files, over the same bytes. All sites have one handler and no access log;
+//   - storage: reads of files of four sizes, and of a part of each, from a storage node,
+//     beside nginx, Caddy's file_server and respond, and a server that is Go's standard
+//     library and nothing else; and uploads to it, durable ones beside bare files, others
+//     beside nginx's WebDAV;
 //   - tracker: the commands of the line protocol on private databases that flush at
 //     every commit, with a hundred thousand files. The figures of MogileFS-Server 2.73
 //     stand beside them;
@@ -53,17 +57,17 @@ func parseOptions() (o options, err error) {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.DurationVar(&o.each, "time", 3*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk")
-	parts := flag.String("parts", "http,tracker,jobs", "what is measured: http, tracker, jobs, growth")
+	parts := flag.String("parts", "http,storage,tracker,jobs", "what is measured: http, storage, tracker, jobs, growth")
 	on := flag.String("on", "mariadb,sqlite,postgresql", "the databases of the trackers")
-	only := flag.String("only", "", "the work of trackers and of jobs whose name matches")
+	only := flag.String("only", "", "the work of nodes, trackers and jobs whose name matches")
 	flag.IntVar(&o.files, "files", 100_000, "how many files a tracker has")
 	flag.IntVar(&o.rows, "rows", 10_000_000, "how many files a tracker has grown to")
-	flag.StringVar(&o.profiles, "profile", "", "a directory for profiles of the tracker, one for each task")
+	flag.StringVar(&o.profiles, "profile", "", "a directory for profiles of nodes and trackers, one for each work")
 	flag.Parse()
 	o.parts = strings.Split(*parts, ",")
 	for _, part := range o.parts {
 		if measures[part] == nil {
-			return o, fmt.Errorf("unknown part %q: want some of http, tracker, jobs, growth", part)
+			return o, fmt.Errorf("unknown part %q: want some of http, storage, tracker, jobs, growth", part)
 		}
 	}
 	if o.engines, err = enginesOf(*on); err != nil {
@@ -98,7 +102,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // servers run as other users
 		return err
 	}
-	caddy, err := buildCaddy(ctx, dir)
+	caddy, err := build(ctx, dir, "caddy", "./cmd/caddy")
 	if err != nil {
 		return err
 	}
@@ -113,7 +117,7 @@ func run(ctx context.Context, o options) (err error) {
 
 // measures is the parts by name.
 var measures = map[string]func(ctx context.Context, o options, dir, caddy string) error{
-	"http": measureHTTP, "tracker": measureTracker, "jobs": measureJobs, "growth": measureGrowth,
+	"http": measureHTTP, "storage": measureStorage, "tracker": measureTracker, "jobs": measureJobs, "growth": measureGrowth,
 }
 
 // onDisk refuses a file system in memory, where a sync costs nothing.
@@ -134,8 +138,7 @@ func measureHTTP(ctx context.Context, o options, dir, caddy string) error {
 		return err
 	}
 	defer s.stop()
-	fmt.Println("| work | who | per second | ours against it | processor time each | its against ours |")
-	fmt.Println("|---|---|---|---|---|---|")
+	printHead()
 	for _, c := range s.contests() {
 		if err := c.play(ctx, o.rounds, o.each); err != nil {
 			return fmt.Errorf("%s: %w", c.work, err)

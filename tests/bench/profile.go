@@ -30,9 +30,9 @@ func (r *race) profile(ctx context.Context, t task, fields []*installation) erro
 		return err
 	}
 	for _, i := range fields {
-		name := unfit.ReplaceAllString(strings.ToLower(fmt.Sprintf("%s %d %s", t.name, t.connections, i.engine.name)), "-")
+		name := profileName(t.name, t.connections, i.engine.name)
 		var both errgroup.Group
-		both.Go(func() error { return i.saveProfile(ctx, filepath.Join(r.options.profiles, name+".pprof")) })
+		both.Go(func() error { return saveProfile(ctx, i.adminAPI, filepath.Join(r.options.profiles, name+".pprof")) })
 		both.Go(func() error { return new(times).add(ctx, t, i, profileTime+time.Second) })
 		if err := both.Wait(); err != nil {
 			return fmt.Errorf("profile %s: %w", i.engine.name, err)
@@ -41,9 +41,33 @@ func (r *race) profile(ctx context.Context, t task, fields []*installation) erro
 	return nil
 }
 
+// profile has ours do the work once more, without counting, and keeps what its
+// processor did meanwhile, when that is wanted.
+func (c contest) profile(ctx context.Context, dir, admin string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var both errgroup.Group
+	both.Go(func() error {
+		return saveProfile(ctx, admin, filepath.Join(dir, profileName(c.work, c.connections)+".pprof"))
+	})
+	both.Go(func() error {
+		_, err := c.rivals[0].measure(ctx, profileTime+time.Second)
+		return err
+	})
+	return both.Wait()
+}
+
+func profileName(words ...any) string {
+	return unfit.ReplaceAllString(strings.ToLower(strings.TrimSpace(fmt.Sprintln(words...))), "-")
+}
+
 // saveProfile asks Caddy's admin API for the next seconds.
-func (i *installation) saveProfile(ctx context.Context, path string) error {
-	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", i.adminAPI, profileTime.Seconds())
+func saveProfile(ctx context.Context, admin, path string) error {
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", admin, profileTime.Seconds())
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

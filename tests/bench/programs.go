@@ -20,15 +20,15 @@ type programs struct {
 	running []*exec.Cmd
 }
 
-// buildCaddy builds cmd/caddy as users do.
-func buildCaddy(ctx context.Context, dir string) (string, error) {
-	caddy := filepath.Join(dir, "bin", "caddy")
-	build := exec.CommandContext(ctx, "go", "build", "-o", caddy, "./cmd/caddy")
+// build builds one of our commands, as users do, and returns its path.
+func build(ctx context.Context, dir, name, pkg string) (string, error) {
+	binary := filepath.Join(dir, "bin", name)
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, pkg)
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
-		return "", fmt.Errorf("build cmd/caddy: %w", err)
+		return "", fmt.Errorf("build %s: %w", pkg, err)
 	}
-	return caddy, nil
+	return binary, nil
 }
 
 // start runs a program until stop; what it says on stderr is shown.

@@ -33,6 +33,14 @@ type outcome struct {
 	latencies *latencies
 }
 
+// result is the outcome's middle and its slow end.
+func (o outcome) result() result {
+	if o.latencies == nil {
+		return result{}
+	}
+	return result{o.perSecond, o.latencies.quantile(0.5), o.latencies.quantile(0.99)}
+}
+
 // talker is one connection to a tracker.
 type talker struct {
 	script

@@ -2,13 +2,10 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,33 +13,30 @@ import (
 // uploader is a client that uploads small files, as MogileFS clients do: it asks the
 // tracker where to, puts the bytes there, tells the tracker.
 type uploader struct {
-	tracker, node net.Conn
-	said, stored  *bufio.Reader
-	host          string // the node's
-	line          []byte
+	tracker net.Conn
+	said    *bufio.Reader
+	node    *storer
+	line    []byte
 }
 
 func (i *installation) newUploader(ctx context.Context) (*uploader, error) {
-	u := &uploader{host: i.node}
+	u := new(uploader)
 	var err error
 	if u.tracker, err = new(net.Dialer).DialContext(ctx, "tcp", i.tracker); err != nil {
 		return nil, err
 	}
-	if u.node, err = new(net.Dialer).DialContext(ctx, "tcp", i.node); err != nil {
+	if u.node, err = dialStorer(ctx, i.node); err != nil {
 		u.tracker.Close()
 		return nil, err
 	}
-	u.said, u.stored = bufio.NewReader(u.tracker), bufio.NewReader(u.node)
+	u.said = bufio.NewReader(u.tracker)
 	return u, nil
 }
 
 func (u *uploader) close() {
 	u.tracker.Close()
-	u.node.Close()
+	u.node.close()
 }
-
-// smallBody is the content of every upload.
-var smallBody = bytes.Repeat([]byte("0123456789abcdef"), smallFile/16)
 
 // upload makes a new file.
 func (u *uploader) upload(key string) error {
@@ -52,7 +46,7 @@ func (u *uploader) upload(key string) error {
 		return err
 	}
 	fid, dev, path := value(opened, "fid"), value(opened, "devid"), value(opened, "path")
-	if err := u.put(strings.TrimPrefix(path, "http://"+u.host)); err != nil {
+	if err := u.node.put(strings.TrimPrefix(path, "http://"+u.node.host)); err != nil {
 		return err
 	}
 	u.line = fmt.Appendf(u.line[:0], "create_close domain=images&key=%s&fid=%s&devid=%s&size=%d&path=%s\r\n",
@@ -87,40 +81,6 @@ func value(pairs, name string) string {
 	return ""
 }
 
-// put stores the body. It reads the node's answer by hand, as net/http would take a
-// part of the processor that is measured.
-func (u *uploader) put(path string) error {
-	u.line = fmt.Appendf(u.line[:0], "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", path, u.host, smallFile)
-	u.line = append(u.line, smallBody...)
-	if _, err := u.node.Write(u.line); err != nil {
-		return err
-	}
-	status, err := u.stored.ReadString('\n')
-	if err != nil {
-		return err
-	}
-	if !strings.HasPrefix(status, "HTTP/1.1 201 ") {
-		return fmt.Errorf("put %s: got %q; want 201", path, status)
-	}
-	length := 0
-	for {
-		line, err := u.stored.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		if line = bytes.TrimSpace(line); len(line) == 0 {
-			break
-		}
-		if n, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
-			if length, err = strconv.Atoi(string(n)); err != nil {
-				return err
-			}
-		}
-	}
-	_, err = u.stored.Discard(length)
-	return err
-}
-
 // runs tells the keys of one load from those of another.
 var runs atomic.Int64
 
@@ -135,15 +95,7 @@ func (i *installation) uploads(ctx context.Context, n int, d time.Duration) (out
 		defer clients[w].close()
 	}
 	run := runs.Add(1)
-	var mu sync.Mutex // guards took
-	took := new(latencies)
-	perSecond, err := together(ctx, n, d, func(_ context.Context, w, step int) error {
-		began := time.Now()
-		err := clients[w].upload(fmt.Sprintf("new/%d/%d/%d", run, w, step))
-		mu.Lock()
-		took.add(time.Since(began))
-		mu.Unlock()
-		return err
+	return timed(ctx, n, d, func(_ context.Context, w, step int) error {
+		return clients[w].upload(fmt.Sprintf("new/%d/%d/%d", run, w, step))
 	})
-	return outcome{perSecond, took}, err
 }
