@@ -33,7 +33,12 @@ func hold(f *os.File) (held io.Closer, there bool, err error) {
 	return dup, info.Sys().(*syscall.Stat_t).Nlink > 0, nil
 }
 
-// abandoned takes the lock of a file until f is closed, unless a process holds it.
+// abandoned takes the lock of a file until f is closed, unless a process holds it. One that
+// another sweep has removed meanwhile is not: a new file may have its name.
 func abandoned(f *os.File) bool {
-	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Sys().(*syscall.Stat_t).Nlink > 0
 }
