@@ -67,7 +67,10 @@ type File interface {
 type Opener func(path string) (FS, error)
 
 // OpenFS is the [Opener] of the operating system.
-func OpenFS(path string) (FS, error) {
+func OpenFS(path string) (FS, error) { return openFS(path) }
+
+// openPortable is OpenFS with nothing but what all systems have.
+func openPortable(path string) (FS, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
@@ -75,7 +78,7 @@ func OpenFS(path string) (FS, error) {
 	return &osFS{root: root}, nil
 }
 
-// osFS is the operating system's FS. It ignores sites.
+// osFS is the FS of all operating systems. It ignores sites.
 type osFS struct {
 	root *os.Root
 	held []io.Closer // locks of the files created

@@ -1,0 +1,260 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// linuxFS is osFS with fewer calls of the system: it finds the directory a file is in
+// with one, and keeps that open from a rename to its sync, where osFS opens each directory
+// on the way anew each time. What it does not know to do, and what fails for another
+// reason than that a name is absent, it leaves to osFS.
+type linuxFS struct {
+	dir    *os.File // itself
+	parent *os.File // the directory that was used last, or nil
+	name   string   // of parent
+	rest   FS       // osFS on the same directory, or nil until it is needed
+	held   []int    // descriptors that hold the locks of files that are closed
+}
+
+func openFS(path string) (FS, error) {
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return &linuxFS{dir: os.NewFile(uintptr(fd), path)}, nil
+}
+
+func ignoringEINTR(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// portable is osFS, opened through our own descriptor: another directory may have
+// the path by now.
+func (s *linuxFS) portable() (FS, error) {
+	if s.rest == nil {
+		rest, err := openPortable(fmt.Sprintf("/proc/self/fd/%d", s.dir.Fd()))
+		if err != nil {
+			return nil, err
+		}
+		s.rest = rest
+	}
+	return s.rest, nil
+}
+
+// in returns the directory of a name, which stays open until the next call.
+func (s *linuxFS) in(dir string) (*os.File, error) {
+	if dir == "." {
+		return s.dir, nil
+	}
+	if s.parent != nil && s.name == dir {
+		return s.parent, nil
+	}
+	how := unix.OpenHow{
+		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	fd, err := ignoringEINTR(func() (int, error) { return unix.Openat2(int(s.dir.Fd()), dir, &how) })
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
+	}
+	s.leave()
+	s.parent, s.name = os.NewFile(uintptr(fd), dir), dir
+	return s.parent, nil
+}
+
+// leave closes the directory that was used last.
+func (s *linuxFS) leave() {
+	if s.parent != nil {
+		s.parent.Close()
+		s.parent = nil
+	}
+}
+
+// at calls do with the directory a name is in and its last part.
+func (s *linuxFS) at(name string, do func(dir int, base string) error) error {
+	dir, err := s.in(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	if err := do(int(dir.Fd()), path.Base(name)); err != nil {
+		return &fs.PathError{Op: "use", Path: name, Err: err}
+	}
+	return nil
+}
+
+// orElse gives what failed to osFS, which knows all ways and words all errors, unless the
+// name or a directory above it is absent.
+func (s *linuxFS) orElse(err error, do func(rest FS) error) error {
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	rest, rerr := s.portable()
+	if rerr != nil {
+		return err
+	}
+	return do(rest)
+}
+
+func (s *linuxFS) Create(site Site, name string) (f File, err error) {
+	err = s.at(name, func(dir int, base string) error {
+		f, err = s.create(dir, base)
+		return err
+	})
+	// The bytes may take long to come. Who gives the file its name then looks anew where
+	// its directory is, and fewer descriptors are open meanwhile.
+	s.leave()
+	return f, s.orElse(err, func(rest FS) (err error) {
+		f, err = rest.Create(site, name)
+		return err
+	})
+}
+
+func (s *linuxFS) create(dir int, base string) (File, error) {
+	for {
+		fd, err := ignoringEINTR(func() (int, error) {
+			return unix.Openat(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, filePerm)
+		})
+		if err != nil {
+			return nil, err
+		}
+		f := heldFile{osFile{os.NewFile(uintptr(fd), base)}, s}
+		if unix.Flock(fd, unix.LOCK_EX) != nil {
+			return f, nil // as in hold
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			f.File.Close()
+			_ = unix.Unlinkat(dir, base, 0) // the error that counts is the other
+			return nil, err
+		}
+		if st.Nlink > 0 {
+			return f, nil
+		}
+		// A sweep took it in the moment before it was locked.
+		f.File.Close()
+	}
+}
+
+// heldFile is locked until the FS is closed.
+type heldFile struct {
+	osFile
+	fs *linuxFS
+}
+
+// Close closes the file, of which a second descriptor keeps the lock: an upload that
+// takes long has one only. Each closing has the system report what it could not write.
+func (f heldFile) Close() error {
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		f.fs.held = append(f.fs.held, fd)
+	}
+	return errors.Join(err, f.File.Close())
+}
+
+func (s *linuxFS) Mkdir(site Site, name string) error {
+	err := s.at(name, func(dir int, base string) error { return unix.Mkdirat(dir, base, dirPerm) })
+	return s.orElse(err, func(rest FS) error { return rest.Mkdir(site, name) })
+}
+
+func (s *linuxFS) Rename(site Site, from, to string) error {
+	err := error(unix.EXDEV)
+	if path.Dir(from) == path.Dir(to) {
+		err = s.at(from, func(dir int, base string) error { return unix.Renameat(dir, base, dir, path.Base(to)) })
+	}
+	return s.orElse(err, func(rest FS) error { return rest.Rename(site, from, to) })
+}
+
+func (s *linuxFS) Remove(site Site, name string) error {
+	err := s.at(name, func(dir int, base string) error { return unix.Unlinkat(dir, base, 0) })
+	return s.orElse(err, func(rest FS) error { return rest.Remove(site, name) })
+}
+
+func (s *linuxFS) SyncDir(site Site, name string) error {
+	dir, err := s.in(name)
+	if err != nil {
+		return s.orElse(err, func(rest FS) error { return rest.SyncDir(site, name) })
+	}
+	return dir.Sync()
+}
+
+func (s *linuxFS) Lstat(site Site, name string) (info fs.FileInfo, err error) {
+	if name == "." {
+		return s.dir.Stat()
+	}
+	err = s.at(name, func(dir int, base string) error {
+		fd, err := ignoringEINTR(func() (int, error) {
+			return unix.Openat(dir, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		})
+		if err != nil {
+			return err
+		}
+		f := os.NewFile(uintptr(fd), base)
+		defer f.Close()
+		info, err = f.Stat()
+		return err
+	})
+	return info, s.orElse(err, func(rest FS) (err error) {
+		info, err = rest.Lstat(site, name)
+		return err
+	})
+}
+
+func (s *linuxFS) Space(Site) (Space, error) { return spaceOf(s.dir) }
+
+func (s *linuxFS) Overwrite(site Site, name string, content []byte) error {
+	rest, err := s.portable()
+	if err != nil {
+		return err
+	}
+	return rest.Overwrite(site, name, content)
+}
+
+func (s *linuxFS) RemoveAbandoned(site Site, name string) (bool, error) {
+	rest, err := s.portable()
+	if err != nil {
+		return false, err
+	}
+	return rest.RemoveAbandoned(site, name)
+}
+
+func (s *linuxFS) SetModTime(site Site, name string, t time.Time) error {
+	rest, err := s.portable()
+	if err != nil {
+		return err
+	}
+	return rest.SetModTime(site, name, t)
+}
+
+func (s *linuxFS) ReadDir(site Site, name string) ([]fs.DirEntry, error) {
+	rest, err := s.portable()
+	if err != nil {
+		return nil, err
+	}
+	return rest.ReadDir(site, name)
+}
+
+// Close closes all but the files that are still open.
+func (s *linuxFS) Close() error {
+	for _, fd := range s.held {
+		_ = unix.Close(fd) // it was closed once, when it was asked for errors
+	}
+	s.leave()
+	if s.rest != nil {
+		s.rest.Close()
+	}
+	return s.dir.Close()
+}

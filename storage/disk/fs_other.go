@@ -1,0 +1,5 @@
+//go:build !linux
+
+package disk
+
+func openFS(path string) (FS, error) { return openPortable(path) }
