@@ -8,7 +8,7 @@ import (
 
 // condition evaluates what RFC 9110 §13.2.2 says comes before the content: 0 to go
 // on, 304, or 412.
-func condition(h http.Header, c content) int {
+func condition(h http.Header, c *content) int {
 	if match := h["If-Match"]; len(match) > 0 {
 		if !matches(match, c.etag, false) {
 			return http.StatusPreconditionFailed
@@ -44,7 +44,7 @@ func matches(lists []string, etag string, weak bool) bool {
 }
 
 // rangeApplies evaluates If-Range: a Range for another state of the file is ignored.
-func rangeApplies(h http.Header, c content) bool {
+func rangeApplies(h http.Header, c *content) bool {
 	switch v := h.Get("If-Range"); {
 	case v == "":
 		return true
@@ -57,7 +57,7 @@ func rangeApplies(h http.Header, c content) bool {
 }
 
 // seconds is the time of the file as Last-Modified can say it.
-func (c content) seconds() time.Time { return c.modified.Truncate(time.Second) }
+func (c *content) seconds() time.Time { return c.modified.Truncate(time.Second) }
 
 // date is a header's time; one that can't be read is as good as none.
 func date(h http.Header, name string) (time.Time, bool) {

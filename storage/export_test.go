@@ -1,6 +1,10 @@
 package storage
 
-import "github.com/mogilefs/caddy-mogilefs/mogile"
+import (
+	"net/http"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+)
 
 // OpenWith is Open over another file system, and with another interval between
 // blocks of utilisation.
@@ -26,4 +30,39 @@ func (n *Node) HoldFsck(dev mogile.DevID) (release func()) {
 	}
 	d.fsck <- struct{}{}
 	return func() { <-d.fsck }
+}
+
+// GetAfter is a GET between whose opening of the file and its reading something happens.
+func (n *Node) GetAfter(w http.ResponseWriter, r *http.Request, happens func() error) error {
+	t := parsePath(r.URL.Path)
+	d, err := n.devices.get(t.dev)
+	if err != nil {
+		return err
+	}
+	g, err := n.begin(d.Device, t.name)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	if err := happens(); err != nil {
+		return err
+	}
+	n.serve(w, r, t, g)
+	return nil
+}
+
+// LentBuffers is how many large buffers are in use.
+func (n *Node) LentBuffers() int32 { return n.buffers.lent.Load() }
+
+// LendBuffers takes all large buffers until release is called.
+func (n *Node) LendBuffers() (release func()) {
+	var all []*[largeLen]byte
+	for b := n.buffers.tryLarge(); b != nil; b = n.buffers.tryLarge() {
+		all = append(all, b)
+	}
+	return func() {
+		for _, b := range all {
+			n.buffers.putLarge(b)
+		}
+	}
 }

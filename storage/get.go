@@ -2,11 +2,9 @@ package storage
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -36,25 +34,61 @@ func (n *Node) getFile(w http.ResponseWriter, r *http.Request, t target) {
 		n.fail(w, t, err)
 		return
 	}
-	f, err := d.Open(t.name)
+	g, err := n.begin(d.Device, t.name)
 	if err != nil {
 		n.fail(w, t, err)
 		return
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	defer g.close()
+	n.serve(w, r, t, g)
+}
+
+// serve answers with what the path turned out to be.
+func (n *Node) serve(w http.ResponseWriter, r *http.Request, t target, g getting) {
 	switch {
-	case err != nil:
-		n.fail(w, t, err)
-	case info.IsDir():
+	case g.Mode().IsDir():
 		n.fail(w, t, disk.ErrIsDir)
-	case !info.Mode().IsRegular() || t.kind == pathDir:
+		return
+	case !g.Mode().IsRegular() || t.kind == pathDir:
 		refuse(w, http.StatusNotFound, "Not found")
-	default:
-		if err := serveFile(w, r, f, newContent(t.name, info.Size(), info.ModTime())); err != nil {
-			n.abort(t, err)
-		}
+		return
 	}
+	switch err := g.serve(w, r); {
+	case errors.Is(err, errUnread):
+		unsetHeader(w.Header())
+		n.fail(w, t, err)
+	case err != nil:
+		n.abort(t, err)
+	}
+}
+
+// getting is a file while it is sent.
+type getting struct {
+	*file
+	// buf takes a small file; nil for one that the system sends by itself, as it is
+	// large, or as too many buffers are with clients that take long.
+	buf     *[largeLen]byte
+	buffers *buffers
+}
+
+func (n *Node) begin(d *disk.Device, name string) (getting, error) {
+	g := getting{buf: n.buffers.tryLarge(), buffers: &n.buffers}
+	open := n.files.Open
+	if g.buf == nil {
+		open = n.files.OpenAlone
+	}
+	var err error
+	g.file, err = open(d, name)
+	if err != nil || g.Size() > disk.MaxShared {
+		g.buffers.putLarge(g.buf)
+		g.buf = nil
+	}
+	return g, err
+}
+
+func (g getting) close() {
+	g.buffers.putLarge(g.buf)
+	g.Release()
 }
 
 // abort ends a body that can't be finished, so that nobody takes the part for the
@@ -75,18 +109,27 @@ func fromDisk(err error) bool {
 	return errors.As(err, &path) || errors.Is(err, syscall.EIO) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// content is what is said of a file before its bytes.
+// content is what is said of a file before its bytes. It is made once for a file that
+// is kept open.
 type content struct {
 	mime     string
 	size     int64
 	modified time.Time
 	etag     string
+	// The size and the time as headers have them.
+	length, lastModified string
 }
+
+// file is an open file and what is said of it.
+type file = disk.OpenFile[content]
 
 // newContent's ETag is of time and size, not of the fid: the rare path that is
 // written twice must not keep its tag.
 func newContent(name string, size int64, modified time.Time) content {
-	c := content{mime: "application/octet-stream", size: size, modified: modified}
+	c := content{
+		mime: "application/octet-stream", size: size, modified: modified,
+		length: strconv.FormatInt(size, 10), lastModified: modified.UTC().Format(http.TimeFormat),
+	}
 	if name == usageName {
 		c.mime = "text/plain"
 	}
@@ -98,9 +141,10 @@ func newContent(name string, size int64, modified time.Time) content {
 }
 
 // setHeader writes the headers of a whole file. They share one array, since this is
-// done for each read of a file.
-func (c content) setHeader(h http.Header) {
-	v := []string{c.mime, c.modified.UTC().Format(http.TimeFormat), c.etag, "bytes", strconv.FormatInt(c.size, 10)}
+// done for each read of a file. It is a new one each time, since handlers above us may
+// write into it.
+func (c *content) setHeader(h http.Header) {
+	v := []string{c.mime, c.lastModified, c.etag, "bytes", c.length}
 	h["Content-Type"] = v[0:1:1]
 	h["Last-Modified"] = v[1:2:2]
 	h["Etag"] = v[2:3:3]
@@ -108,9 +152,17 @@ func (c content) setHeader(h http.Header) {
 	h["Content-Length"] = v[4:5:5]
 }
 
-// serveFile returns an error only when the header is sent and the body falls short.
-func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, c content) error {
-	h := w.Header()
+// unsetHeader takes back what was said of a file that can't be read.
+func unsetHeader(h http.Header) {
+	for _, name := range []string{"Last-Modified", "Etag", "Accept-Ranges", "Content-Range"} {
+		delete(h, name)
+	}
+}
+
+// serve returns errUnread when the file can't be read and nothing is sent, and
+// another error when the header is sent and the body falls short.
+func (g getting) serve(w http.ResponseWriter, r *http.Request) error {
+	h, c := w.Header(), &g.About
 	c.setHeader(h)
 	if status := condition(r.Header, c); status != 0 {
 		delete(h, "Content-Type")
@@ -125,8 +177,7 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, c content) er
 	spans, ranged := wantedRanges(r.Header, c)
 	switch {
 	case !ranged:
-		w.WriteHeader(http.StatusOK)
-		return send(w, f, span{0, c.size}, c.size)
+		return g.send(w, span{0, c.size}, http.StatusOK)
 	case len(spans) == 0:
 		h.Set("Content-Range", "bytes */"+strconv.FormatInt(c.size, 10))
 		h.Set("Content-Length", "0")
@@ -135,10 +186,9 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, c content) er
 	case len(spans) == 1:
 		h.Set("Content-Range", spans[0].contentRange(c.size))
 		h.Set("Content-Length", strconv.FormatInt(spans[0].length, 10))
-		w.WriteHeader(http.StatusPartialContent)
-		return send(w, f, spans[0], c.size)
+		return g.send(w, spans[0], http.StatusPartialContent)
 	default:
-		serveParts(w, f, spans)
+		serveParts(w, g.file, spans)
 	}
 	return nil
 }
@@ -146,43 +196,11 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, c content) er
 // serveParts lets the standard library write multipart/byteranges. Conditions are
 // decided and the ranges known to be good, so that it sees nothing but those. When it
 // fails, the server sees fewer bytes than announced, and ends the connection.
-func serveParts(w http.ResponseWriter, f *os.File, spans []span) {
+func serveParts(w http.ResponseWriter, f *file, spans []span) {
 	list := make([]string, len(spans))
 	for i, s := range spans {
 		list[i] = s.String()
 	}
 	r := &http.Request{Method: http.MethodGet, Header: http.Header{"Range": {"bytes=" + strings.Join(list, ", ")}}}
-	http.ServeContent(w, r, "", time.Time{}, f)
-}
-
-// send writes a part of the file after the header.
-//
-// A part that reaches to the end is sent as the bare file: the kernel copies it
-// (sendfile) also where a writer above puts a limit of its own around the reader;
-// the standard library looks through one limit only.
-func send(w http.ResponseWriter, f *os.File, s span, size int64) error {
-	if s.first > 0 {
-		if _, err := f.Seek(s.first, io.SeekStart); err != nil {
-			return fmt.Errorf("send: %w", err)
-		}
-	}
-	var src io.Reader = f
-	if s.first+s.length < size {
-		src = io.LimitReader(f, s.length)
-	}
-	sent, err := copyTo(w, src, s.length)
-	if err == nil && sent < s.length {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
-		return fmt.Errorf("send: at %d of %d bytes: %w", sent, s.length, err)
-	}
-	return nil
-}
-
-func copyTo(w io.Writer, src io.Reader, length int64) (int64, error) {
-	if rf, ok := w.(io.ReaderFrom); ok {
-		return rf.ReadFrom(src)
-	}
-	return io.Copy(w, io.LimitReader(src, length))
+	http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(f, 0, f.Size()))
 }

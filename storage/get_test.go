@@ -3,6 +3,7 @@ package storage_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/storage"
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
 func TestGetAndHeadOfAllKindsOfPath(t *testing.T) {
@@ -288,14 +290,16 @@ func TestBodyThatFallsShortIsAborted(t *testing.T) {
 	path := filepath.Join(s.root, fidPath)
 	for _, c := range []struct {
 		name, rng string
+		size      int
 		happens   func() error
 		logs      int
 	}{
-		{"file shrinks", "", func() error { return os.Truncate(path, 3) }, 1},
-		{"file shrinks under a range", "bytes=1-8", func() error { return os.Truncate(path, 3) }, 1},
-		{"client goes", "", func() error { return io.ErrClosedPipe }, 0},
+		{"file shrinks", "", 2 * disk.MaxShared, func() error { return os.Truncate(path, 3) }, 1},
+		{"file shrinks under a range", "bytes=1-80000", 2 * disk.MaxShared, func() error { return os.Truncate(path, 3) }, 1},
+		{"client goes", "", 2 * disk.MaxShared, func() error { return io.ErrClosedPipe }, 0},
+		{"client goes, small file", "", 10, func() error { return io.ErrClosedPipe }, 0},
 	} {
-		s.mustPut(t, fidPath, "0123456789")
+		s.mustPut(t, fidPath, strings.Repeat("x", c.size))
 		r := httptest.NewRequest("GET", fidPath, nil)
 		r.Header.Set("Range", c.rng)
 		aborted := func() (p any) {
@@ -309,6 +313,26 @@ func TestBodyThatFallsShortIsAborted(t *testing.T) {
 		if got := logged.TakeAll(); len(got) != c.logs {
 			t.Errorf("%s: logged %v; want %d entries", c.name, got, c.logs)
 		}
+	}
+}
+
+func TestSmallFileThatCantBeReadHasAStatus(t *testing.T) {
+	core, logged := observer.New(zap.WarnLevel)
+	s := serverWith(t, storage.Config{Root: t.TempDir(), Devices: []mogile.DevID{1}, Logger: zap.New(core)}, nil)
+	s.mustPut(t, fidPath, "0123456789")
+	w := httptest.NewRecorder()
+	w.Header().Set("Server", "test")
+	r := httptest.NewRequest("GET", fidPath, nil)
+	r.Header.Set("Range", "bytes=1-8")
+	if err := s.GetAfter(w, r, func() error { return os.Truncate(filepath.Join(s.root, fidPath), 3) }); err != nil {
+		t.Fatal(err)
+	}
+	want := http.Header{"Server": {"test"}, "Content-Type": {"text/plain; charset=utf-8"}, "Content-Length": {"13"}}
+	if w.Code != http.StatusInternalServerError || !maps.EqualFunc(w.Header(), want, slices.Equal) {
+		t.Errorf("got %d with %v; want 500 with %v", w.Code, w.Header(), want)
+	}
+	if got := logged.TakeAll(); len(got) != 1 {
+		t.Errorf("logged %v; want one entry", got)
 	}
 }
 

@@ -156,8 +156,8 @@ func (a asked) Digest(ctx context.Context, uri string, hash mogile.HashType, fsc
 }
 
 func (n *Node) digest(ctx context.Context, f *os.File, hash mogile.HashType) (mogile.Checksum, error) {
-	buf := n.buffers.Get().(*[copyBufferLen]byte)
-	defer n.buffers.Put(buf)
+	buf := n.buffers.getLarge()
+	defer n.buffers.putLarge(buf)
 	h, offset := hash.New(), int64(0)
 	for {
 		got, err := f.Read(buf[:])

@@ -63,8 +63,9 @@ func (c Config) Validate() error {
 type Node struct {
 	log     *zap.Logger
 	devices *devices
+	files   *disk.OpenFiles[content]
 	watches watches
-	buffers sync.Pool // of *[copyBufferLen]byte
+	buffers buffers
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
@@ -77,9 +78,9 @@ type Node struct {
 
 var errClosed = errors.New("storage node is closed")
 
-// copyBufferLen is what one read of a body or a file asks for: enough to make
-// the calls of the system cheap beside the bytes.
-const copyBufferLen = 128 << 10
+// closeIdleEvery, and the second that a file is kept open at least, are how long a disk
+// that nobody reads from any more can't be unmounted.
+const closeIdleEvery = time.Second
 
 // watchInterval is the interval of iostat blocks that trackers are used to.
 const watchInterval = time.Second
@@ -110,8 +111,10 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 			return nil, fmt.Errorf("open storage: %w", err)
 		}
 	}
-	n := &Node{log: c.Logger, devices: newDevices(root), open: make(map[io.Closer]struct{})}
-	n.buffers.New = func() any { return new([copyBufferLen]byte) }
+	n := &Node{
+		log: c.Logger, devices: newDevices(root), files: disk.NewOpenFiles(newContent),
+		open: make(map[io.Closer]struct{}),
+	}
 	if err := n.scan(); err != nil {
 		return nil, fmt.Errorf("open storage: %w; create %s, or name devices to have it created", err, c.Root)
 	}
@@ -120,6 +123,7 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 	n.wg.Go(func() { n.keepUsage(c.UsageInterval) })
 	n.wg.Go(func() { n.keepWatch(watch) })
 	n.wg.Go(n.sweep)
+	n.wg.Go(n.keepFiles)
 	return n, nil
 }
 
@@ -139,6 +143,21 @@ func (n *Node) Close() error {
 	}
 	n.wg.Wait()
 	return nil
+}
+
+// keepFiles closes files that were read some time ago, and all in the end.
+func (n *Node) keepFiles() {
+	defer n.files.Close()
+	again := time.NewTicker(closeIdleEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-again.C:
+			n.files.CloseIdle()
+		}
+	}
 }
 
 // sweep clears what a crash left, one device after the other: it is in no hurry,

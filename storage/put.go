@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"net/http"
 	"time"
 
@@ -107,27 +106,6 @@ func modTime(h http.Header) time.Time {
 		return time.Time{}
 	}
 	return t
-}
-
-// receive copies the body. It tells a client that is gone from a disk that fails.
-func (n *Node) receive(u upload, body io.Reader) (readErr, writeErr error) {
-	buf := n.buffers.Get().(*[copyBufferLen]byte)
-	defer n.buffers.Put(buf)
-	for {
-		got, err := body.Read(buf[:])
-		if got > 0 {
-			u.sum.write(buf[:got])
-			if _, werr := u.dst.Write(buf[:got]); werr != nil {
-				return nil, werr
-			}
-		}
-		if err == io.EOF {
-			return nil, nil
-		}
-		if err != nil {
-			return err, nil
-		}
-	}
 }
 
 // bodyStatus is for a body that could not be read to its end.

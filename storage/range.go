@@ -24,7 +24,7 @@ const maxRanges = 16
 
 // wantedRanges is what the request's Range means for the file. ranged is false when
 // there is none that counts; no spans then means that none can be satisfied.
-func wantedRanges(h http.Header, c content) (spans []span, ranged bool) {
+func wantedRanges(h http.Header, c *content) (spans []span, ranged bool) {
 	v := h.Get("Range")
 	if v == "" || !rangeApplies(h, c) {
 		return nil, false

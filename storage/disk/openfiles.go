@@ -1,0 +1,210 @@
+package disk
+
+import (
+	"fmt"
+	"hash/maphash"
+	"io/fs"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// MaxShared is the size of the largest files that are kept open: those that one
+	// read takes. For larger ones opening costs little beside the bytes.
+	MaxShared = 64 << 10
+	// openFor is how long a file is kept open. What happens to the file itself is seen
+	// at once; only what happens to a directory above it, or to the mount, is not.
+	openFor = time.Second
+	// settledFor is how long nothing must have happened to a file for it to be kept.
+	// Otherwise it might have been opened just before something did, and looked at just
+	// after: then that would never be seen.
+	settledFor = time.Second
+	// openSlots bounds the files that are kept open.
+	openSlots = 1024
+)
+
+// OpenFiles opens files for reading, and keeps those open that are read over and over.
+// T is what the caller says about a file whenever it is read, and is made once.
+//
+// A file that is kept is looked at again (fstat) before each use: whatever was done to
+// it or to its name, by us or by others, has changed its number of links or its times,
+// and then it is opened anew. Its methods may be called by many goroutines.
+type OpenFiles[T any] struct {
+	describe func(name string, size int64, modified time.Time) T
+	seed     maphash.Seed
+	settled  time.Duration
+	slots    [openSlots]openSlot[T]
+}
+
+// openSlot has room for one file.
+type openSlot[T any] struct {
+	mu     sync.Mutex // guards all below
+	file   *OpenFile[T]
+	closed bool
+	// missed is the hash of the file that was asked for last and was not there. Only
+	// one that is asked for twice in a row is kept: most are read once.
+	missed uint64
+}
+
+// OpenFile is a file open for reading. Whoever got it must call Release.
+type OpenFile[T any] struct {
+	// About is what describe said; only for regular files.
+	About T
+
+	device *Device
+	name   string
+	file   *os.File
+	state  fileState
+	opened time.Time
+	users  atomic.Int32 // the slot is one
+}
+
+// NewOpenFiles returns an empty set. CloseIdle must be called from time to time and
+// Close in the end.
+func NewOpenFiles[T any](describe func(name string, size int64, modified time.Time) T) *OpenFiles[T] {
+	return &OpenFiles[T]{describe: describe, seed: maphash.MakeSeed(), settled: settledFor}
+}
+
+// Open opens a file of a device; errors are those of [Device.Open].
+func (s *OpenFiles[T]) Open(d *Device, name string) (*OpenFile[T], error) {
+	hash := maphash.String(s.seed, name)
+	slot := &s.slots[hash%openSlots]
+	f, keep := slot.get(d, name, hash)
+	if f != nil {
+		return f, nil
+	}
+	began := time.Now()
+	f, err := s.OpenAlone(d, name)
+	if err == nil && keep && f.state.mode.IsRegular() && f.state.size <= MaxShared && f.state.unchangedSince(began.Add(-s.settled)) {
+		f.opened = began
+		slot.put(f)
+	}
+	return f, err
+}
+
+// OpenAlone opens a file for one reader.
+func (s *OpenFiles[T]) OpenAlone(d *Device, name string) (*OpenFile[T], error) {
+	file, err := d.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	f := &OpenFile[T]{device: d, name: name, file: file}
+	f.users.Store(1)
+	if f.state, err = stateOf(file); err != nil {
+		f.Release()
+		return nil, fmt.Errorf("look at %s: %w", name, err)
+	}
+	if f.state.mode.IsRegular() {
+		f.About = s.describe(name, f.state.size, f.state.modified)
+	}
+	return f, nil
+}
+
+// get returns the file when it is there and as it was. keep says whether it should be
+// put there.
+func (s *openSlot[T]) get(d *Device, name string, hash uint64) (f *OpenFile[T], keep bool) {
+	s.mu.Lock()
+	f = s.file
+	if f == nil || f.device != d || f.name != name {
+		keep = s.missed == hash && !s.closed
+		s.missed = hash
+		s.mu.Unlock()
+		return nil, keep
+	}
+	f.users.Add(1)
+	s.mu.Unlock()
+	// Outside the lock, as it may have to wait for a disk.
+	if time.Since(f.opened) < openFor && f.unchanged() {
+		return f, false
+	}
+	s.drop(f)
+	f.Release()
+	return nil, true
+}
+
+func (s *openSlot[T]) put(f *OpenFile[T]) {
+	s.mu.Lock()
+	old := s.file
+	if s.closed {
+		old = nil
+	} else {
+		f.users.Add(1)
+		s.file = f
+	}
+	s.mu.Unlock()
+	if old != nil {
+		old.Release()
+	}
+}
+
+// drop empties the slot if f is still there.
+func (s *openSlot[T]) drop(f *OpenFile[T]) {
+	s.mu.Lock()
+	there := s.file == f
+	if there {
+		s.file = nil
+	}
+	s.mu.Unlock()
+	if there {
+		f.Release()
+	}
+}
+
+// CloseIdle closes what has been open for long and is not read right now. A disk can be
+// unmounted a moment after nobody reads from it any more.
+func (s *OpenFiles[T]) CloseIdle() {
+	for i := range s.slots {
+		s.slots[i].closeIf(func(f *OpenFile[T]) bool { return time.Since(f.opened) >= openFor }, false)
+	}
+}
+
+// Close closes all files that nobody reads; the others are by their readers. No file is
+// kept open from then on.
+func (s *OpenFiles[T]) Close() {
+	for i := range s.slots {
+		s.slots[i].closeIf(func(*OpenFile[T]) bool { return true }, true)
+	}
+}
+
+func (s *openSlot[T]) closeIf(cond func(*OpenFile[T]) bool, forGood bool) {
+	s.mu.Lock()
+	f := s.file
+	s.closed = s.closed || forGood
+	if f != nil && cond(f) {
+		s.file = nil
+	} else {
+		f = nil
+	}
+	s.mu.Unlock()
+	if f != nil {
+		f.Release()
+	}
+}
+
+// Release ends the use of the file.
+func (f *OpenFile[T]) Release() {
+	if f.users.Add(-1) == 0 {
+		f.file.Close()
+	}
+}
+
+func (f *OpenFile[T]) unchanged() bool {
+	now, err := stateOf(f.file)
+	return err == nil && now == f.state
+}
+
+// Size is the file's length when it was looked at.
+func (f *OpenFile[T]) Size() int64 { return f.state.size }
+
+// Mode is the file's type and rights.
+func (f *OpenFile[T]) Mode() fs.FileMode { return f.state.mode }
+
+// ReadAt reads without a position, so that others may read at the same time.
+func (f *OpenFile[T]) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
+
+// Alone returns the file itself, whose position is then the caller's until Release. Only
+// one from OpenAlone, or of more than [MaxShared] bytes, may be asked for it: others may
+// have another reader.
+func (f *OpenFile[T]) Alone() *os.File { return f.file }
