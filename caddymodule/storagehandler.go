@@ -58,7 +58,7 @@ func (h *StorageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 	if err != nil {
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	}
-	node.ServeHTTP(w, r)
+	node.ServeHTTP(newFileSender(w, r), r)
 	return nil
 }
 
