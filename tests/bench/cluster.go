@@ -32,15 +32,16 @@ type cluster struct {
 	db            *sql.DB
 	root          string // of the nodes' directories
 	tracker, edge string
-	addrs         []string // of the nodes
-	management    string   // its port
+	admins        [2]string // admin APIs of site and nodes, for profiles; or "off"
+	addrs         []string  // of the nodes
+	management    string    // its port
 	workers       map[string]string
 	domain, class int
 	said          net.Conn
 	answers       *bufio.Reader
 }
 
-func startCluster(ctx context.Context, caddy string, e *engine) (_ *cluster, err error) {
+func startCluster(ctx context.Context, caddy string, e *engine, admin bool) (_ *cluster, err error) {
 	dsn, err := e.create()
 	if err != nil {
 		return nil, err
@@ -49,6 +50,12 @@ func startCluster(ctx context.Context, caddy string, e *engine) (_ *cluster, err
 	c := &cluster{
 		site: programs{dir: filepath.Join(dir, "site")}, nodes: programs{dir: filepath.Join(dir, "nodes")},
 		engine: e, dsn: dsn, root: filepath.Join(dir, "storage"), addrs: make([]string, len(clusterHosts)),
+		admins: [2]string{"off", "off"},
+	}
+	if admin {
+		if err := freeAddrs(&c.admins[0], &c.admins[1]); err != nil {
+			return nil, err
+		}
 	}
 	for _, d := range []string{c.site.dir, c.nodes.dir} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -122,7 +129,7 @@ func (c *cluster) stop() {
 
 func (c *cluster) siteCaddyfile() string {
 	return fmt.Sprintf(`{
-	admin off
+	admin %s
 	persist_config off
 	log {
 		level ERROR
@@ -143,7 +150,7 @@ http://%s {
 		methods GET
 	}
 }
-`, c.tracker, c.engine.word, c.dsn, c.management, c.edge)
+`, c.admins[0], c.tracker, c.engine.word, c.dsn, c.management, c.edge)
 }
 
 func (c *cluster) nodesCaddyfile() string {
@@ -160,7 +167,7 @@ func (c *cluster) nodesCaddyfile() string {
 		fmt.Fprintf(&sites, "http://:%s {\n\tbind %s\n\tmogilefs_storage node%d\n}\n", port(addr), clusterHosts[n], n+1)
 	}
 	return fmt.Sprintf(`{
-	admin off
+	admin %s
 	persist_config off
 	log {
 		level ERROR
@@ -168,7 +175,17 @@ func (c *cluster) nodesCaddyfile() string {
 	mogilefs {%s
 	}
 }
-%s`, blocks.String(), sites.String())
+%s`, c.admins[1], blocks.String(), sites.String())
+}
+
+// used is the seconds of processor that tracker, nodes and database have used.
+func (c *cluster) used() (used [3]float64, err error) {
+	for i, pid := range []int{c.site.running[0].Process.Pid, c.nodes.running[0].Process.Pid, c.engine.pid} {
+		if used[i], err = cpuTime(pid); err != nil {
+			return used, err
+		}
+	}
+	return used, nil
 }
 
 func (c *cluster) rootOf(host int) string {

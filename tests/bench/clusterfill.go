@@ -94,8 +94,8 @@ const (
 	doneWithin = 5 * time.Minute
 )
 
-// untilNone waits until a count is 0 and returns how long that took.
-func (c *cluster) untilNone(ctx context.Context, query string) (time.Duration, error) {
+// untilNone waits until a count is 0.
+func (c *cluster) untilNone(ctx context.Context, query string) error {
 	ctx, cancel := context.WithTimeout(ctx, doneWithin)
 	defer cancel()
 	began, look := time.Now(), time.NewTicker(lookEvery)
@@ -103,12 +103,12 @@ func (c *cluster) untilNone(ctx context.Context, query string) (time.Duration, e
 	for {
 		n, err := c.number(ctx, query)
 		if err != nil || n == 0 {
-			return time.Since(began), err
+			return err
 		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("%s: still %d after %v", query, n, time.Since(began).Round(time.Second))
+			return fmt.Errorf("%s: still %d after %v", query, n, time.Since(began).Round(time.Second))
 		}
 	}
 }

@@ -65,6 +65,27 @@ func profileName(words ...any) string {
 	return unfit.ReplaceAllString(strings.ToLower(strings.TrimSpace(fmt.Sprintln(words...))), "-")
 }
 
+// profile does a chore until the profiles of tracker and nodes are complete, without
+// counting, when those are wanted.
+func (j *jobs) profile(ctx context.Context, o options, c chore) error {
+	if o.profiles == "" {
+		return nil
+	}
+	if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+		return err
+	}
+	var both errgroup.Group
+	for i, who := range []string{"tracker", "nodes"} {
+		name := profileName(c.name, who) + ".pprof"
+		both.Go(func() error { return saveProfile(ctx, j.admins[i], filepath.Join(o.profiles, name)) })
+	}
+	var err error
+	for began := time.Now(); err == nil && time.Since(began) < profileTime; {
+		_, err = c.do(j, ctx)
+	}
+	return errors.Join(err, both.Wait())
+}
+
 // saveProfile asks Caddy's admin API for the next seconds.
 func saveProfile(ctx context.Context, admin, path string) error {
 	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%.0f", admin, profileTime.Seconds())
