@@ -37,6 +37,10 @@ type Rules[Q, A any] struct {
 	// Turns is how many groups there are at a time; 0: everybody is alone. Most is how many
 	// are in one.
 	Turns, Most int
+	// Pace is how long after a group has begun its turn begins with the next at the earliest,
+	// unless that is full: where a change costs far more than the wait, so that more come
+	// together. 0: at once.
+	Pace time.Duration
 	// Patient guests wait for what was begun for them; others leave with their context, and
 	// what was found is for nobody.
 	Patient bool
@@ -115,12 +119,23 @@ func (c *Company[Q, A]) leave(g *Guest[Q, A]) bool {
 // another took over.
 func (c *Company[Q, A]) serve() {
 	for group := c.next(); group != nil; group = c.next() {
+		began := time.Now()
 		late := time.AfterFunc(Patience, c.takeOver)
 		c.serveGroup(group)
 		if !late.Stop() {
 			return
 		}
+		if rest := c.rules.Pace - time.Since(began); rest > 0 && !c.full() {
+			<-time.After(rest)
+		}
 	}
+}
+
+// full reports whether as many wait as can be in a group.
+func (c *Company[Q, A]) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || len(c.waiting) >= c.rules.Most
 }
 
 // next ends the turn when nobody waits.

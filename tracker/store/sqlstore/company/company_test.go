@@ -91,6 +91,40 @@ func TestWhoWaitsForATurnSharesTheNext(t *testing.T) {
 	})
 }
 
+func TestAPaceHasMoreComeTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pace = 5 * time.Millisecond
+		p := newParty(Rules[int, string]{Turns: 1, Most: 3, Pace: pace, Patient: true})
+		began := time.Now()
+		var waiting sync.WaitGroup
+		ask := func(n int, after time.Duration) {
+			waiting.Go(func() {
+				_, _ = p.Ask(t.Context(), n)
+				if got := time.Since(began); got != after {
+					t.Errorf("caller %d was served after %v; want %v", n, got, after)
+				}
+			})
+			synctest.Wait()
+		}
+		ask(0, 0)
+		for n := range 3 { // as many as there can be: they don't wait
+			ask(1+n, 0)
+		}
+		close(p.goOn)
+		synctest.Wait()
+		<-time.After(pace / 2)
+		ask(4, pace)
+		ask(5, pace)
+		<-time.After(3 * pace)
+		ask(6, pace/2+3*pace) // nobody was there for long
+		waiting.Wait()
+		p.Close()
+		if alone, groups := p.seen(); alone != 2 || !slices.Equal(groups, []int{3, 2}) {
+			t.Errorf("got %d alone, groups of %v; want 2, groups of 3 and 2", alone, groups)
+		}
+	})
+}
+
 func TestOneWhoTakesLongHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newParty(Rules[int, string]{Turns: 1, Most: 8, Patient: true})
