@@ -50,17 +50,6 @@ func scanCopy(s scanner) (c copyRow, err error) {
 	return c, err
 }
 
-// AddCopy implements [store.Copies].
-func (s *Store) AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
-	err := s.db.write(ctx, func(t *tx) error {
-		if err := recordCopy(t, fid, dev); err != nil {
-			return err
-		}
-		return recount(t, fid)
-	})
-	return wrap(err, "add copy of fid %d on dev %d", fid, dev)
-}
-
 // RemoveCopies implements [store.Copies].
 func (s *Store) RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
 	err := s.db.write(ctx, func(t *tx) error {

@@ -32,15 +32,6 @@ func (s *Store) FileByKey(ctx context.Context, dm mogile.DomainID, key mogile.Ke
 	return f, wrap(err, "find key %q", key)
 }
 
-// FileByFID implements [store.Files].
-func (s *Store) FileByFID(ctx context.Context, fid mogile.FID) (f store.File, err error) {
-	err = s.db.read(ctx, func(t *tx) (err error) {
-		f, err = scanFile(t.row("SELECT "+fileColumns+" FROM file f WHERE f.fid = ?", fid))
-		return err
-	})
-	return f, wrap(err, "find fid %d", fid)
-}
-
 // located is one row of Locate: the file with one of its devices.
 type located struct {
 	file store.File

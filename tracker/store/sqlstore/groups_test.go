@@ -75,6 +75,9 @@ func groupChanges() map[string]func(database) error {
 				store.Closing{FID: 13, Dev: 1, Domain: 1, Key: "d", Class: 1, Checksum: sum},
 				store.Closing{FID: 11, Dev: 2, Domain: 2, Key: "e"}, store.Closing{FID: 12, Dev: 1, Domain: 1, Key: "f"}))
 		},
+		"adds": func(db database) error {
+			return addAll(db, guests[copyRow, struct{}](copyRow{2, 1}, copyRow{1, 2}, copyRow{9, 1}, copyRow{1, 1}, copyRow{1, 2}))
+		},
 		"deletes": func(db database) error {
 			return deleteAll(db, guests[domainKey, mogile.FID](domainKey{1, "c"}, domainKey{1, "a"}, domainKey{1, "none"}))
 		},
@@ -167,6 +170,56 @@ func TestOpensOfAGroupFindALaggingSequence(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, serverDump(t, s)); diff != "" {
 			t.Errorf("got a changed database; want it as before\n%s", diff)
+		}
+	})
+}
+
+func TestCopiesOfAGroupAreCounted(t *testing.T) {
+	onServerStores(t, func(t *testing.T, s *Store) {
+		fillForGroups(t, s)
+		raw(t, s, "INSERT INTO file_on (fid, devid) VALUES (2, 7)")
+		// One is twice among them, one is there already, one is of no visible file.
+		copies := guests[copyRow, struct{}](copyRow{2, 7}, copyRow{1, 2}, copyRow{9, 1}, copyRow{1, 1}, copyRow{1, 2}, copyRow{2, 3})
+		if err := addAll(s.db, copies); err != nil {
+			t.Fatal(err)
+		}
+		on, err := s.DevicesOf(t.Context(), 1, 2, 3, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[mogile.FID][]mogile.DevID{1: {1, 2}, 2: {3, 7}, 9: {1}}, on); diff != "" {
+			t.Errorf("copies: want - got +\n%s", diff)
+		}
+		for fid, want := range map[mogile.FID]int{1: 2, 2: 2, 3: 1} {
+			if f, err := s.FileByFID(t.Context(), fid); err != nil || f.DevCount != want {
+				t.Errorf("fid %d: got devcount %d, %v; want %d", fid, f.DevCount, err, want)
+			}
+		}
+	})
+}
+
+func TestWhoLoadsInAGroupGetsHisOwnFile(t *testing.T) {
+	onServerStores(t, func(t *testing.T, s *Store) {
+		fillForGroups(t, s)
+		raw(t, s, "INSERT INTO file_on (fid, devid) VALUES (2, 7), (2, 3), (9, 1)")
+		group := guests[mogile.FID, store.Known](3, 9, 2, 2)
+		for _, g := range group {
+			g.Ctx = t.Context()
+		}
+		if err := loadAll(s.db, group); err != nil {
+			t.Fatal(err)
+		}
+		if group[1].In {
+			t.Error("a fid that is no visible file: got it taken in; want it apart")
+		}
+		for i, want := range map[int]store.Known{
+			0: {File: store.File{FID: 3, Domain: 1, Key: "c", Length: 1, DevCount: 1}},
+			2: {File: store.File{FID: 2, Domain: 1, Key: "b", Length: 1, DevCount: 1}, Devices: []mogile.DevID{3, 7}},
+			3: {File: store.File{FID: 2, Domain: 1, Key: "b", Length: 1, DevCount: 1}, Devices: []mogile.DevID{3, 7}},
+		} {
+			if diff := cmp.Diff(want, group[i].Got); !group[i].In || diff != "" {
+				t.Errorf("guest %d: got in %t; want - got +\n%s", i, group[i].In, diff)
+			}
 		}
 	})
 }

@@ -3,43 +3,11 @@ package sqlstore
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
-
-// LoadFiles implements [store.Files].
-func (s *Store) LoadFiles(ctx context.Context, fids ...mogile.FID) (known map[mogile.FID]store.Known, err error) {
-	err = s.db.read(ctx, func(t *tx) error {
-		known = map[mogile.FID]store.Known{}
-		for in := range inLists(fids) {
-			found, err := list(t, scanLocated, "SELECT "+fileColumns+`, o.devid, COALESCE(c.hashtype, 0), c.checksum
-				FROM file f LEFT JOIN file_on o ON o.fid = f.fid LEFT JOIN checksum c ON c.fid = f.fid
-				WHERE f.`+in.condition, in.args...)
-			if err != nil {
-				return err
-			}
-			gather(known, found)
-		}
-		return nil
-	})
-	return known, wrap(err, "load %d files", len(fids))
-}
-
-// gather joins the rows of each file.
-func gather(known map[mogile.FID]store.Known, found []located) {
-	for _, l := range found {
-		k := known[l.file.FID]
-		k.File, k.Checksum = l.file, l.sum
-		if l.dev.Valid {
-			at, _ := slices.BinarySearch(k.Devices, l.dev.V)
-			k.Devices = slices.Insert(k.Devices, at, l.dev.V)
-		}
-		known[l.file.FID] = k
-	}
-}
 
 // FilesOn implements [store.Holdings].
 func (s *Store) FilesOn(ctx context.Context, dev mogile.DevID, p store.Page) (files []store.File, err error) {

@@ -46,6 +46,8 @@ type companies struct {
 	opens   *company.Company[store.Upload, mogile.FID]
 	closes  *company.Company[store.Closing, mogile.FID]
 	deletes *company.Company[domainKey, mogile.FID]
+	loads   *company.Company[mogile.FID, store.Known]
+	adds    *company.Company[copyRow, struct{}]
 }
 
 const (
@@ -64,6 +66,7 @@ func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
 	s := &Store{db: db, gates: newGates(), log: log}
 	s.looks, s.uploads = newLooks(db, 0), newUploads(db, 0)
 	s.opens, s.closes, s.deletes = newOpens(db, 0), newCloses(db, 0, 0), newDeletes(db, 0)
+	s.loads, s.adds = newLoads(db, 0), newAdds(db, 0)
 	s.close = sync.OnceValue(func() error {
 		s.companies.end()
 		return db.close()
@@ -92,7 +95,7 @@ func (s *Store) readFrom(r *replicas) {
 // inCompany has callers share statements on a server, as far as that is good for it. They
 // open uploads alone when it does not tell which row is whose.
 func (s *Store) inCompany(d *dialect) {
-	s.looks, s.uploads = newLooks(s.db, lookers), newUploads(s.db, changers)
+	s.looks, s.uploads, s.loads = newLooks(s.db, lookers), newUploads(s.db, changers), newLoads(s.db, 1)
 	if d.locksGaps {
 		s.closes = newCloses(s.db, 1, 1)
 	}
@@ -100,6 +103,7 @@ func (s *Store) inCompany(d *dialect) {
 		return
 	}
 	s.closes, s.deletes = newCloses(s.db, changers, maxChanges), newDeletes(s.db, changers)
+	s.adds = newAdds(s.db, 1)
 	if d.returning && d.checkFID == nil {
 		s.opens = newOpens(s.db, changers)
 	}
@@ -111,6 +115,8 @@ func (c *companies) end() {
 	c.opens.Close()
 	c.closes.Close()
 	c.deletes.Close()
+	c.loads.Close()
+	c.adds.Close()
 }
 
 // Close implements [store.Store].

@@ -1,0 +1,57 @@
+package sqlstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
+)
+
+// AddCopy implements [store.Copies].
+func (s *Store) AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
+	_, err := s.adds.Ask(ctx, copyRow{fid, dev})
+	return wrap(err, "add copy of fid %d on dev %d", fid, dev)
+}
+
+// addPace is how long at least is between two groups of copies that are recorded: of a
+// thousand in a second, five come together.
+const addPace = 5 * time.Millisecond
+
+// adder is one of many who call AddCopy.
+type adder = company.Guest[copyRow, struct{}]
+
+// newAdds records copies. With turns, those who come together share a transaction.
+func newAdds(db database, turns int) *company.Company[copyRow, struct{}] {
+	return company.New(company.Rules[copyRow, struct{}]{
+		Turns: turns, Most: maxChanges, Pace: addPace, Patient: true,
+		Alone: func(ctx context.Context, c copyRow) (struct{}, error) {
+			return struct{}{}, db.write(ctx, func(t *tx) error { return addCopies(t, c) })
+		},
+		Together: func(group []*adder) { settle(group, addAll(db, group)) },
+	})
+}
+
+// addAll records the copies of a group, rows in the order of their keys, so that two such
+// groups don't wait for each other.
+func addAll(db database, group []*adder) error {
+	copies := make([]copyRow, len(group))
+	for i, g := range group {
+		copies[i], g.In = g.Asks, true
+	}
+	slices.SortFunc(copies, func(a, b copyRow) int { return cmp.Or(cmp.Compare(a.fid, b.fid), cmp.Compare(a.dev, b.dev)) })
+	return db.once(context.Background(), func(t *tx) error { return addCopies(t, copies...) })
+}
+
+func addCopies(t *tx, copies ...copyRow) error {
+	if err := recordCopies(t, copies...); err != nil {
+		return err
+	}
+	fids := make([]mogile.FID, len(copies))
+	for i, c := range copies {
+		fids[i] = c.fid
+	}
+	return recount(t, fids...)
+}
