@@ -93,10 +93,10 @@ type dialect struct {
 	// queue is begin for those who were in the way of others, one at a time, or nil. Without
 	// it, of many who want the same row one gets on in each round and the others start anew.
 	queue []string
-	// tryLock takes a named lock for its connection, without waiting, and reports
-	// whether it got it; unlock gives it back. Servers only.
-	tryLock func(t *tx, name string) (bool, error)
-	unlock  func(t *tx, name string) error
+	// tryLock takes named locks for its connection, without waiting, and reports which it
+	// got; unlock gives them back and reports which were held. Servers only.
+	tryLock func(t *tx, names ...string) ([]bool, error)
+	unlock  func(t *tx, names ...string) ([]bool, error)
 	// oneTracker: the database has one tracker process at a time, so that leases
 	// that are there when it is opened are those of a dead one.
 	oneTracker bool

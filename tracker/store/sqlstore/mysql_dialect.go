@@ -87,21 +87,28 @@ func isNoMySQLText(err error) bool {
 	return false
 }
 
-// tryMySQLLock takes the peer's lock, which is the server's, not the database's
+// tryMySQLLock takes the peer's locks, which are the server's, not the database's
 // (docs/spec/schema.md §7.1).
-func tryMySQLLock(t *tx, name string) (bool, error) {
-	var got sql.Null[int]
-	err := t.row("SELECT GET_LOCK(?, 0)", name).Scan(&got)
-	return got.V == 1, err
+func tryMySQLLock(t *tx, names ...string) ([]bool, error) {
+	return askMySQLLocks(t, "GET_LOCK(?, 0)", names)
 }
 
-func unlockMySQL(t *tx, name string) error {
-	var was sql.Null[int]
-	err := t.row("SELECT RELEASE_LOCK(?)", name).Scan(&was)
-	if err == nil && was.V != 1 {
-		err = errors.New("it was not held any more")
+func unlockMySQL(t *tx, names ...string) ([]bool, error) {
+	return askMySQLLocks(t, "RELEASE_LOCK(?)", names)
+}
+
+// askMySQLLocks asks the same of each name and reports which of the answers are 1.
+func askMySQLLocks(t *tx, what string, names []string) ([]bool, error) {
+	args, answers := make([]any, len(names)), make([]any, len(names))
+	for i, name := range names {
+		args[i], answers[i] = name, new(sql.Null[int])
 	}
-	return err
+	err := t.row("SELECT "+repeated(what, ", ", len(names)), args...).Scan(answers...)
+	yes := make([]bool, len(names))
+	for i, answer := range answers {
+		yes[i] = answer.(*sql.Null[int]).V == 1
+	}
+	return yes, err
 }
 
 // passLocked has rows passed over that another tracker has in hand, instead of waiting

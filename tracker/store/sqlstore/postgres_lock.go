@@ -16,24 +16,29 @@ const allHosts int32 = -1
 // (docs/spec/schema.md §7.1). The other one keeps ours apart, wherever they run.
 type postgresLocks struct{ host int32 }
 
-// tryLock implements dialect, with both locks or none.
-func (l postgresLocks) tryLock(t *tx, name string) (got bool, err error) {
-	id := int32(lockID(name))
-	err = t.row(`SELECT CASE WHEN NOT pg_try_advisory_lock(?, ?) THEN FALSE
-		WHEN pg_try_advisory_lock(?, ?) THEN TRUE ELSE NOT pg_advisory_unlock(?, ?) END`,
-		allHosts, id, l.host, id, allHosts, id).Scan(&got)
-	return got, err
+// tryLock implements dialect, with both locks of a name or none.
+func (l postgresLocks) tryLock(t *tx, names ...string) ([]bool, error) {
+	return askPostgresLocks(t, `CASE WHEN NOT pg_try_advisory_lock(?, ?) THEN FALSE
+		WHEN pg_try_advisory_lock(?, ?) THEN TRUE ELSE NOT pg_advisory_unlock(?, ?) END`, names, func(id int32) []any {
+		return []any{allHosts, id, l.host, id, allHosts, id}
+	})
 }
 
-// unlock implements dialect.
-func (l postgresLocks) unlock(t *tx, name string) error {
-	var ours, peers bool
-	id := int32(lockID(name))
-	err := t.row("SELECT pg_advisory_unlock(?, ?), pg_advisory_unlock(?, ?)", allHosts, id, l.host, id).Scan(&ours, &peers)
-	if err == nil && !(ours && peers) {
-		err = errors.New("it was not held any more")
+// unlock implements dialect. Both are given back, whether or not the first was held.
+func (l postgresLocks) unlock(t *tx, names ...string) ([]bool, error) {
+	return askPostgresLocks(t, "CAST(pg_advisory_unlock(?, ?) AS INT) + CAST(pg_advisory_unlock(?, ?) AS INT) = 2", names,
+		func(id int32) []any { return []any{allHosts, id, l.host, id} })
+}
+
+// askPostgresLocks asks the same of each name.
+func askPostgresLocks(t *tx, what string, names []string, of func(id int32) []any) ([]bool, error) {
+	var args []any
+	yes, answers := make([]bool, len(names)), make([]any, len(names))
+	for i, name := range names {
+		args, answers[i] = append(args, of(int32(lockID(name)))...), &yes[i]
 	}
-	return err
+	err := t.row("SELECT "+repeated(what, ", ", len(names)), args...).Scan(answers...)
+	return yes, err
 }
 
 // errNoLocks: see checkLocks.
@@ -64,7 +69,7 @@ func (db *serverDB) checkLocks(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("try advisory locks: %w", err)
 		}
-		if got != want {
+		if got[0] != want {
 			return errNoLocks
 		}
 	}

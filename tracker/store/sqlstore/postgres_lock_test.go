@@ -177,7 +177,7 @@ func TestAServerWithoutLocksIsRefused(t *testing.T) {
 	}
 	alike := newServerDB(db.sessions.pool, &dialect{
 		translate: db.d.translate,
-		tryLock:   func(*tx, string) (bool, error) { return true, nil },
+		tryLock:   func(*tx, ...string) ([]bool, error) { return []bool{true}, nil },
 	}, 1, zap.NewNop())
 	if err := alike.checkLocks(t.Context()); !errors.Is(err, errNoLocks) {
 		t.Errorf("check locks that exclude nobody: got %v; want %v", err, errNoLocks)

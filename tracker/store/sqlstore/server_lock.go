@@ -3,20 +3,24 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
 // serverLocks holds the locks of this process on a connection of its own: the server
 // gives them back when that ends, and so knows who has died. One connection holds any
-// number of them, so that many workers don't need as many connections.
+// number of them, so that many workers don't need as many connections. Those who come
+// while it is busy are served by the next statement together.
 type serverLocks struct {
 	sessions *sessions
 	log      *zap.Logger
+	asks     *company.Company[lockAsk, bool]
 
 	mu      sync.Mutex // guards all below; held while the server is asked
 	session *session   // nil until it is needed
@@ -26,48 +30,136 @@ type serverLocks struct {
 	failed  time.Time
 }
 
-func newServerLocks(s *sessions, log *zap.Logger) *serverLocks {
-	return &serverLocks{sessions: s, log: log, held: map[string]struct{}{}}
+// lockAsk is a lock that is wanted, or given back. Nobody asks for one that is asked for: the
+// store's gates see to that.
+type lockAsk struct {
+	name string
+	back bool
 }
+
+// lockPace is how long at least is between two statements about locks while they are in
+// demand: a job that does two thousand rows in a second has eight taken or given back then.
+const lockPace = 2 * time.Millisecond
+
+// locker is one of many who want a lock, or give one back. He gets whether he has, or had, it.
+type locker = company.Guest[lockAsk, bool]
+
+func newServerLocks(s *sessions, log *zap.Logger) *serverLocks {
+	l := &serverLocks{sessions: s, log: log, held: map[string]struct{}{}}
+	l.asks = company.New(company.Rules[lockAsk, bool]{
+		Turns: 1, Most: maxChanges, Pace: lockPace, Patient: true,
+		Alone: func(ctx context.Context, ask lockAsk) (bool, error) {
+			had, err := l.change(ctx, ask.back, ask.name)
+			return err == nil && had[0], err
+		},
+		Together: l.changeAll,
+	})
+	return l
+}
+
+// errNotHeld: somebody gives back what went with a connection, or was taken from us.
+var errNotHeld = errors.New("it was not held any more")
 
 // tryLock implements database.
 func (db *serverDB) tryLock(ctx context.Context, name string) (unlock func() error, err error) {
-	if err := db.locks.lock(ctx, name); err != nil {
-		return nil, err
-	}
-	return func() error { return db.locks.unlock(context.WithoutCancel(ctx), name) }, nil
-}
-
-func (l *serverLocks) lock(ctx context.Context, name string) error {
-	began := time.Now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.session == nil && l.failed.After(began) {
-		return l.failure // or many who wait, each for as long as the first, would take for ever
-	}
-	var got bool
-	err := l.ask(ctx, func(t *tx) (err error) {
-		got, err = t.d.tryLock(t, name)
-		return err
-	})
+	got, err := db.locks.asks.Ask(ctx, lockAsk{name: name})
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case !got:
-		return store.ErrLocked
+		return nil, store.ErrLocked
 	}
-	l.held[name] = struct{}{}
+	return func() error {
+		had, err := db.locks.asks.Ask(context.WithoutCancel(ctx), lockAsk{name: name, back: true})
+		switch {
+		case errors.Is(err, errClosed):
+			return nil // it went with its connection
+		case err == nil && !had:
+			return errNotHeld
+		}
+		return err
+	}, nil
+}
+
+// changeAll gives back and takes what a group asks for, each in one statement.
+func (l *serverLocks) changeAll(group []*locker) {
+	var taking, giving []*locker
+	for _, g := range group {
+		if g.Asks.back {
+			giving = append(giving, g)
+		} else {
+			taking = append(taking, g)
+		}
+	}
+	for _, same := range [][]*locker{giving, taking} {
+		if len(same) > 0 {
+			settle(same, l.changeSame(same))
+		}
+	}
+}
+
+// changeSame is for those who ask for the same.
+func (l *serverLocks) changeSame(group []*locker) error {
+	names := make([]string, len(group))
+	for i, g := range group {
+		names[i] = g.Asks.name
+	}
+	had, err := l.change(context.Background(), group[0].Asks.back, names...)
+	if err != nil {
+		return err
+	}
+	for i, g := range group {
+		g.Got, g.In = had[i], true
+	}
 	return nil
 }
 
-func (l *serverLocks) unlock(ctx context.Context, name string) error {
+// change takes locks, or gives them back, and reports of each whether it has, or had, it.
+func (l *serverLocks) change(ctx context.Context, back bool, names ...string) ([]bool, error) {
+	began := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.held, name)
-	if l.session == nil {
-		return nil // it went with its connection
+	switch {
+	case back:
+		return l.giveBackLocked(ctx, names)
+	case l.session == nil && l.failed.After(began):
+		return nil, l.failure // or many who wait, each for as long as the first, would take for ever
 	}
-	return l.ask(ctx, func(t *tx) error { return t.d.unlock(t, name) })
+	return l.takeLocked(ctx, names)
+}
+
+func (l *serverLocks) takeLocked(ctx context.Context, names []string) (got []bool, err error) {
+	err = l.ask(ctx, func(t *tx) (err error) {
+		got, err = t.d.tryLock(t, names...)
+		return err
+	})
+	if err != nil {
+		if l.session != nil { // some may have been taken before it failed
+			_, undo := l.giveBackLocked(ctx, names)
+			err = errors.Join(err, undo)
+		}
+		return nil, err
+	}
+	for i, name := range names {
+		if got[i] {
+			l.held[name] = struct{}{}
+		}
+	}
+	return got, nil
+}
+
+func (l *serverLocks) giveBackLocked(ctx context.Context, names []string) (had []bool, err error) {
+	for _, name := range names {
+		delete(l.held, name)
+	}
+	if l.session == nil { // they went with its connection
+		return slices.Repeat([]bool{true}, len(names)), nil
+	}
+	err = l.ask(ctx, func(t *tx) (err error) {
+		had, err = t.d.unlock(t, names...)
+		return err
+	})
+	return had, err
 }
 
 // ask runs fn on the locks' connection, twice when the first time showed that it was
@@ -108,7 +200,7 @@ func (l *serverLocks) connect(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(err, s.close())
 		}
-		if !got {
+		if !got[0] {
 			l.log.Warn("lock lost with its connection, and another has it now", zap.String("lock", name))
 		}
 	}
@@ -117,6 +209,7 @@ func (l *serverLocks) connect(ctx context.Context) error {
 }
 
 func (l *serverLocks) close() error {
+	l.asks.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.session == nil {
