@@ -21,6 +21,10 @@ const (
 	maxIdlePerHost = 20
 	idleTimeout    = 20 * time.Second
 
+	// connBuffer is the size of a connection's buffers: a small file and its header come
+	// and go in one piece.
+	connBuffer = 16 << 10
+
 	// maxDrain is how much of an unwanted body is read to save the connection.
 	maxDrain = 64 << 10
 )
@@ -89,6 +93,8 @@ func New(config Config) *Client {
 			DialContext:         c.dialer.DialContext,
 			MaxIdleConnsPerHost: maxIdlePerHost,
 			IdleConnTimeout:     idleTimeout,
+			ReadBufferSize:      connBuffer,
+			WriteBufferSize:     connBuffer,
 			DisableCompression:  true, // lengths must be those of the bytes on disk
 		}
 		transport = c.own
