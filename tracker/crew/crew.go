@@ -26,6 +26,8 @@ type Config struct {
 	Store store.Queue
 	// Workers is how many work at once, until [Crew.Want] says otherwise.
 	Workers int
+	// Hands are what the crew shares with others; nil: it has its own.
+	Hands *Hands
 	// Rand returns numbers in [0,1).
 	Rand   func() float64
 	Logger *zap.Logger
@@ -35,6 +37,7 @@ type Config struct {
 type Crew struct {
 	store   store.Queue
 	sources []*claims
+	hands   *Hands
 	rand    func() float64
 	log     *zap.Logger
 
@@ -53,10 +56,14 @@ type Crew struct {
 // first. Nothing runs until its owner has [Crew.Keep], [Crew.Employ] and [Crew.Run] begin.
 func New(config Config, sources ...Source) *Crew {
 	c := &Crew{
-		store: config.Store, rand: config.Rand, log: config.Logger,
+		store: config.Store, hands: config.Hands, rand: config.Rand, log: config.Logger,
 		work: make(chan Work), woken: make(chan struct{}, 1),
 		desired: config.Workers, resized: make(chan struct{}),
 	}
+	if c.hands == nil {
+		c.hands = new(Hands)
+	}
+	c.hands.hire(c, config.Workers)
 	for _, s := range sources {
 		c.sources = append(c.sources, newClaims(s, config.Store, c.log))
 	}
@@ -95,7 +102,10 @@ func (c *Crew) Status() Status {
 
 // Want changes how many work at once. Surplus workers go when they have done what they have
 // in hand; those that are lacking come with [Crew.Employ].
-func (c *Crew) Want(n int) { c.change(func() { c.desired = n }) }
+func (c *Crew) Want(n int) {
+	c.change(func() { c.desired = n })
+	c.hands.hire(c, n)
+}
 
 // Hold keeps the workers idle, or no longer.
 func (c *Crew) Hold(held bool) { c.change(func() { c.held = held }) }
@@ -166,6 +176,7 @@ func (c *Crew) worker(ctx context.Context) {
 		case <-resized:
 		case w := <-c.work:
 			c.perform(ctx, w)
+			c.hands.free(c)
 		}
 	}
 }
@@ -245,18 +256,28 @@ func (c *Crew) handOut(ctx context.Context, batch []Work) {
 	}
 }
 
-// hand gives a row to a worker; false means that there is none to wait for.
+// hand gives a row to a worker, who frees the hand; false means that there is none to wait
+// for.
 func (c *Crew) hand(ctx context.Context, w Work) bool {
 	for {
 		workers, resized := c.size()
 		if workers == 0 || ctx.Err() != nil {
 			return false
 		}
+		free, again := c.hands.take(c)
+		to := c.work
+		if !free {
+			to = nil
+		}
 		select {
-		case c.work <- w:
+		case to <- w:
 			return true
+		case <-again:
 		case <-resized:
 		case <-ctx.Done():
+		}
+		if free {
+			c.hands.free(c)
 		}
 	}
 }

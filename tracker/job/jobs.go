@@ -161,25 +161,26 @@ func New(config Config) *Jobs {
 	})
 	j := &Jobs{monitor: seer, replicator: newReplicator(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
+	hands := new(crew.Hands)
 	j.crews = map[Name]*crew.Crew{
-		Replicate: newCrew(config, Replicate, j.replicator.queue(config.Store), j.replicator.moves()),
-		Delete:    newCrew(config, Delete, newRemover(config).queue()),
+		Replicate: newCrew(config, hands, Replicate, j.replicator.queue(config.Store), j.replicator.moves()),
+		Delete:    newCrew(config, hands, Delete, newRemover(config).queue()),
 	}
 	j.reaper = newReaper(config, j.crews[Replicate].Wake)
 	j.rebalance = injector.NewRebalance(injector.Config{
 		Store: config.Store, Topology: config.Topology, Hostname: config.Hostname, Rand: config.Rand, Logger: config.Logger,
 		Queued: func() { j.wakeCrews(store.RebalanceQueue) },
 	})
-	j.crews[Fsck] = newCrew(config, Fsck, newInspector(config, j.crews[Replicate].Wake).queue())
+	j.crews[Fsck] = newCrew(config, hands, Fsck, newInspector(config, j.crews[Replicate].Wake).queue())
 	j.injector = newFsckInjector(config, j.crews[Fsck].Wake)
 	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}
 	return j
 }
 
 // newCrew has the workers of a job for the rows of some queues.
-func newCrew(config Config, name Name, sources ...crew.Source) *crew.Crew {
+func newCrew(config Config, hands *crew.Hands, name Name, sources ...crew.Source) *crew.Crew {
 	return crew.New(crew.Config{
-		Store: config.Store, Workers: workers(config, name), Rand: config.Rand,
+		Store: config.Store, Workers: workers(config, name), Hands: hands, Rand: config.Rand,
 		Logger: config.Logger.With(zap.String("job", string(name))),
 	}, sources...)
 }
