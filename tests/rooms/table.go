@@ -95,7 +95,9 @@ var table = map[string]row{
 	},
 	"tracker/store/sqlstore/company": {},
 	"tracker/store/sqlstore/dsn":     {libs: []string{"github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5"}},
+	"tracker/store/sqlstore/gate":    {},
 	"tracker/store/sqlstore/pipe":    {libs: []string{"github.com/jackc/pgx/v5"}},
+	"tracker/store/sqlstore/recent":  {ours: []string{"mogile"}},
 	"tracker/store/storetest":        {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
 	"storage": {

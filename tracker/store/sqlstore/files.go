@@ -8,6 +8,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/recent"
 )
 
 // fileColumns are what scanFile reads. Old databases have NULLs where nobody
@@ -89,7 +90,7 @@ func (s *Store) FilesAfter(ctx context.Context, fid mogile.FID, limit int) (file
 
 // Delete implements [store.Files].
 func (s *Store) Delete(ctx context.Context, dm mogile.DomainID, key mogile.Key) (mogile.FID, error) {
-	defer s.replicas.changed(stale{dm: dm, key: key})
+	defer s.replicas.changed(recent.Change{Domain: dm, Key: key})
 	fid, err := s.deletes.Ask(ctx, domainKey{dm: dm, key: key})
 	if err != nil {
 		return 0, wrap(err, "delete key %q", key)
@@ -137,7 +138,7 @@ func doom(t *tx, fid mogile.FID) error {
 
 // Rename implements [store.Files].
 func (s *Store) Rename(ctx context.Context, dm mogile.DomainID, from, to mogile.Key) error {
-	defer s.replicas.changed(stale{dm: dm, key: from}, stale{dm: dm, key: to})
+	defer s.replicas.changed(recent.Change{Domain: dm, Key: from}, recent.Change{Domain: dm, Key: to})
 	var noText bool
 	err := s.db.write(ctx, func(t *tx) error {
 		err := t.must("UPDATE file SET dkey = ? WHERE dmid = ? AND dkey = ?", to, dm, from)
@@ -157,7 +158,7 @@ func (s *Store) Rename(ctx context.Context, dm mogile.DomainID, from, to mogile.
 
 // SetClass implements [store.Files].
 func (s *Store) SetClass(ctx context.Context, fid mogile.FID, class mogile.ClassID) error {
-	defer s.replicas.changed(stale{fid: fid})
+	defer s.replicas.changed(recent.Change{FID: fid})
 	err := s.db.write(ctx, func(t *tx) error {
 		var had mogile.ClassID
 		if err := t.row("SELECT classid FROM file WHERE fid = ? FOR UPDATE", fid).Scan(&had); err != nil || had == class {

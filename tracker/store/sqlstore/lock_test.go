@@ -92,7 +92,7 @@ func TestGatesAreForgotten(t *testing.T) {
 	}
 	release()
 	release() // harmless
-	if got := len(s.gates.byName); got != 0 {
+	if got := s.gates.Used(); got != 0 {
 		t.Errorf("gates when nobody locks: got %d; want 0", got)
 	}
 }

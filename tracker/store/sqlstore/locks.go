@@ -28,7 +28,7 @@ func (s *Store) Lock(ctx context.Context, name string, wait time.Duration) (rele
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, store.ErrLocked)
 	defer cancel()
-	leave, err := s.gates.enter(ctx, name)
+	leave, err := s.gates.Enter(ctx, name)
 	if err != nil {
 		return nil, wrap(err, "lock %s", name)
 	}
@@ -60,61 +60,5 @@ func (s *Store) lockAgainstOthers(ctx context.Context, name string) (unlock func
 			retry.Stop()
 			return nil, context.Cause(ctx)
 		}
-	}
-}
-
-// gates lets one goroutine at a time pass per name.
-type gates struct {
-	mu     sync.Mutex
-	byName map[string]*gate // guarded by mu; a gate is there while somebody uses it
-}
-
-type gate struct {
-	// pass holds a token while somebody is inside.
-	pass chan struct{}
-	// users are inside or wait; guarded by gates.mu.
-	users int
-}
-
-func newGates() *gates { return &gates{byName: map[string]*gate{}} }
-
-// enter waits for its turn until ctx ends, and returns the cause then. A gate
-// that is free is entered even when ctx is over.
-func (g *gates) enter(ctx context.Context, name string) (leave func(), err error) {
-	at := g.use(name)
-	select {
-	case at.pass <- struct{}{}:
-	default:
-		select {
-		case at.pass <- struct{}{}:
-		case <-ctx.Done():
-			g.unuse(name)
-			return nil, context.Cause(ctx)
-		}
-	}
-	return func() {
-		<-at.pass
-		g.unuse(name)
-	}, nil
-}
-
-func (g *gates) use(name string) *gate {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	at, ok := g.byName[name]
-	if !ok {
-		at = &gate{pass: make(chan struct{}, 1)}
-		g.byName[name] = at
-	}
-	at.users++
-	return at
-}
-
-func (g *gates) unuse(name string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	at := g.byName[name]
-	if at.users--; at.users == 0 {
-		delete(g.byName, name)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/recent"
 )
 
 const (
@@ -40,7 +41,7 @@ type replicas struct {
 	master MySQL
 	log    *zap.Logger
 	now    func() time.Time
-	recent recent
+	recent recent.Changes
 
 	set     atomic.Pointer[replicaSet] // nil when there is none
 	closing sync.WaitGroup             // sets that were replaced
@@ -99,7 +100,7 @@ func (r *replicas) learn(settings map[string]string) {
 	r.known = now
 	next := r.open(now)
 	if next != nil && r.set.Load() == nil {
-		r.recent.forgetNothingBefore(r.now()) // nobody remembered until now
+		r.recent.ForgetNothingBefore(r.now()) // nobody remembered until now
 	}
 	r.retire(r.set.Swap(next))
 }
@@ -140,7 +141,7 @@ func (r *replicas) locate(ctx context.Context, dm mogile.DomainID, key mogile.Ke
 		return nil
 	}
 	set := r.set.Load()
-	if set == nil || r.recent.has(r.now(), stale{dm: dm, key: key}) {
+	if set == nil || r.recent.Has(r.now(), recent.Change{Domain: dm, Key: key}) {
 		return nil
 	}
 	began := r.now()
@@ -152,7 +153,7 @@ func (r *replicas) locate(ctx context.Context, dm mogile.DomainID, key mogile.Ke
 	if ctx.Err() == nil && !errors.Is(err, errClosed) {
 		one.note(began, r.now(), err)
 	}
-	if err != nil || r.recent.has(r.now(), stale{fid: found[0].file.FID}) {
+	if err != nil || r.recent.Has(r.now(), recent.Change{FID: found[0].file.FID}) {
 		return nil
 	}
 	return found
@@ -160,11 +161,11 @@ func (r *replicas) locate(ctx context.Context, dm mogile.DomainID, key mogile.Ke
 
 // changed remembers that replicas may not know of what a call did. It is told of failed
 // calls as well, since they may have done it all the same.
-func (r *replicas) changed(what ...stale) {
+func (r *replicas) changed(what ...recent.Change) {
 	if r == nil || r.set.Load() == nil {
 		return
 	}
-	r.recent.add(r.now(), what)
+	r.recent.Add(r.now(), what)
 }
 
 func (r *replicas) close() error {

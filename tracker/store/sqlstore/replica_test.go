@@ -17,6 +17,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	dbtest "github.com/mogilefs/caddy-mogilefs/tests/database"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/recent"
 )
 
 // clock is one that tests turn.
@@ -51,7 +52,7 @@ func onReplica(t *testing.T, server *dbtest.Server) (*Store, *clock, MySQL) {
 	raw(t, s, "INSERT INTO domain (dmid, namespace) VALUES (1, 'images')", fileAs(7, 1))
 	r := peerMySQL(t, server, "", append(mysqlPeerTables(), fileAs(7, 2))...)
 	useReplica(t, s, r)
-	c.turn(2 * recentTime)
+	c.turn(2 * recent.Kept)
 	return s, c, r
 }
 
@@ -121,11 +122,11 @@ func TestWhatWasChangedHereIsReadFromTheMaster(t *testing.T) {
 	wantLength(t, s, "away", 1, "after the rename")
 	must("rename back", s.Rename(t.Context(), 1, "away", "k"))
 	wantLength(t, s, "k", 1, "after the rename back")
-	c.turn(2 * recentTime)
+	c.turn(2 * recent.Kept)
 	wantLength(t, s, "k", 2, "long after")
 	must("set class", s.SetClass(t.Context(), 7, 3))
 	wantLength(t, s, "k", 1, "after the change of class")
-	c.turn(2 * recentTime)
+	c.turn(2 * recent.Kept)
 	wantLength(t, s, "k", 2, "long after")
 	fid, err := s.OpenUpload(t.Context(), store.Upload{Domain: 1, Key: "k"})
 	if err == nil {
@@ -137,7 +138,7 @@ func TestWhatWasChangedHereIsReadFromTheMaster(t *testing.T) {
 	_, err = s.Delete(t.Context(), 1, "k")
 	must("delete", err)
 	wantLength(t, s, "k", -1, "after the delete")
-	c.turn(2 * recentTime)
+	c.turn(2 * recent.Kept)
 	wantLength(t, s, "k", 2, "where the replica stands still for long")
 }
 
@@ -147,7 +148,7 @@ func TestTheFirstMinuteWithReplicasIsTheMasters(t *testing.T) {
 	raw(t, s, "INSERT INTO domain (dmid, namespace) VALUES (1, 'images')", fileAs(7, 1))
 	useReplica(t, s, peerMySQL(t, dbtest.MariaDB(t), "", append(mysqlPeerTables(), fileAs(7, 2))...))
 	wantLength(t, s, "k", 1, "nobody remembers what changed before")
-	c.turn(2 * recentTime)
+	c.turn(2 * recent.Kept)
 	wantLength(t, s, "k", 2, "a minute later")
 }
 
@@ -278,58 +279,6 @@ func TestReplicaSettingsAreRead(t *testing.T) {
 	want := replicaSettings{version: "4", sources: "a\x00A\x00b\x00B\x00", connect: 3 * time.Second, retry: replicaRetry}
 	if got != want {
 		t.Errorf("got %+v; want %+v", got, want)
-	}
-}
-
-func TestRecentChangesAreRememberedAMinute(t *testing.T) {
-	var r recent
-	now := time.Now()
-	r.forgetNothingBefore(now.Add(-time.Hour))
-	r.add(now, []stale{{dm: 1, key: "Foo "}, {fid: 7}})
-	for _, c := range []struct {
-		of   stale
-		want bool
-	}{
-		{stale{dm: 1, key: "foo"}, true}, {stale{dm: 2, key: "foo"}, false}, {stale{dm: 1, key: "fo"}, false},
-		{stale{fid: 7}, true}, {stale{fid: 8}, false}, {stale{dm: 1, key: "f\xc3\xb6o"}, true},
-	} {
-		if got := r.has(now.Add(recentTime), c.of); got != c.want {
-			t.Errorf("%+v: got %v; want %v", c.of, got, c.want)
-		}
-		if r.has(now.Add(recentTime+time.Second), c.of) {
-			t.Errorf("%+v after a minute: got it remembered; want it forgotten", c.of)
-		}
-	}
-	r.add(now, []stale{{dm: 3, key: "\xc3\x9f"}})
-	if !r.has(now, stale{dm: 3, key: "ss"}) || r.has(now, stale{dm: 4, key: "ss"}) {
-		t.Error("ss: got it compared byte by byte; want any key in the domain taken for the odd one")
-	}
-}
-
-func TestTooManyChangesSendAllToTheMaster(t *testing.T) {
-	var r recent
-	now := time.Now()
-	r.forgetNothingBefore(now.Add(-time.Hour))
-	changes := make([]stale, maxRecent)
-	for i := range changes {
-		changes[i] = stale{fid: mogile.FID(i + 1)}
-	}
-	r.add(now, changes)
-	other := stale{dm: 1, key: "other"}
-	if r.has(now, other) {
-		t.Error("full: got all changed; want one more change to that end")
-	}
-	r.add(now, []stale{{fid: maxRecent + 1}})
-	if !r.has(now.Add(recentTime), other) {
-		t.Error("overfull: got a key taken for unchanged; want none")
-	}
-	later := now.Add(recentTime + time.Second)
-	r.add(later, []stale{{fid: 5}})
-	if r.has(later, other) || !r.has(later, stale{fid: 5}) || r.has(later, stale{fid: 6}) {
-		t.Error("after a minute: got more than the one change remembered")
-	}
-	if len(r.order) != 1 || len(r.last) != 1 {
-		t.Errorf("after a minute: got %d and %d remembered; want 1", len(r.order), len(r.last))
 	}
 }
 

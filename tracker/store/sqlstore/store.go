@@ -11,6 +11,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/gate"
 )
 
 var _ store.Store = (*Store)(nil)
@@ -30,7 +31,7 @@ func settle[Q, A any](group []*company.Guest[Q, A], err error) {
 // Store is a tracker's database.
 type Store struct {
 	db    database
-	gates *gates
+	gates *gate.Gates
 	log   *zap.Logger
 	close func() error
 	// replicas serve Locate where there are any; nil where there can be none.
@@ -63,7 +64,7 @@ const (
 
 // open readies an opened database for work (takeover.go) and owns it from then on.
 func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
-	s := &Store{db: db, gates: newGates(), log: log}
+	s := &Store{db: db, gates: gate.New(), log: log}
 	s.looks, s.uploads = newLooks(db, 0), newUploads(db, 0)
 	s.opens, s.closes, s.deletes = newOpens(db, 0), newCloses(db, 0, 0), newDeletes(db, 0)
 	s.loads, s.adds = newLoads(db, 0), newAdds(db, 0)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/recent"
 )
 
 // maxExplicitFID is the greatest fid a client may choose. An explicit fid moves the
@@ -175,7 +176,7 @@ func scanUpload(s scanner) (u store.Upload, err error) {
 
 // CloseUpload implements [store.Uploads].
 func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (mogile.FID, error) {
-	defer s.replicas.changed(stale{dm: c.Domain, key: c.Key})
+	defer s.replicas.changed(recent.Change{Domain: c.Domain, Key: c.Key})
 	replaced, err := s.closes.Ask(ctx, c)
 	if err != nil {
 		return 0, wrap(err, "close upload %d", c.FID)

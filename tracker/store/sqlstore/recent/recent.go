@@ -1,4 +1,6 @@
-package sqlstore
+// Package recent remembers for a minute what was changed, so that who has read something that
+// may be older asks once more. It knows no database.
+package recent
 
 import (
 	"hash/maphash"
@@ -10,18 +12,18 @@ import (
 )
 
 const (
-	// recentTime is how long a change is remembered: longer than a replica that is well
+	// Kept is how long a change is remembered: longer than a replica that is well
 	// lags behind.
-	recentTime = time.Minute
-	// maxRecent bounds the memory: 2,000 changes a second, in 5 MB.
-	maxRecent = 120_000
+	Kept = time.Minute
+	// maxChanges bounds the memory: 2,000 changes a second, in 5 MB.
+	maxChanges = 120_000
 )
 
-// stale is a key or a fid, the other one is empty, whose rows replicas may not have yet.
-type stale struct {
-	dm  mogile.DomainID
-	key mogile.Key
-	fid mogile.FID
+// Change is a key or a fid, the other one is empty, whose rows replicas may not have yet.
+type Change struct {
+	Domain mogile.DomainID
+	Key    mogile.Key
+	FID    mogile.FID
 }
 
 // odd stands for all keys of which only the database knows which others they equal.
@@ -30,26 +32,26 @@ const odd mogile.Key = "\xff"
 // folded is one of all changes that some collation takes for the same: a key is compared
 // by the database's equality, which is not known here (docs/spec/schema.md §2.2). Where
 // keys are bytes, this remembers more than it must, and no harm is done.
-func (c stale) folded() stale {
-	for i := range len(c.key) {
-		if c.key[i] < ' ' || c.key[i] > '~' {
-			c.key = odd
+func (c Change) folded() Change {
+	for i := range len(c.Key) {
+		if c.Key[i] < ' ' || c.Key[i] > '~' {
+			c.Key = odd
 			return c
 		}
 	}
-	c.key = mogile.Key(strings.TrimRight(strings.ToLower(string(c.key)), " "))
+	c.Key = mogile.Key(strings.TrimRight(strings.ToLower(string(c.Key)), " "))
 	return c
 }
 
-// recent remembers changes for recentTime. When it is full, everything counts as changed
+// Changes remembers changes for [Kept]. When it is full, everything counts as changed
 // until that has room again.
-type recent struct {
+type Changes struct {
 	mu sync.Mutex // guards all below
 	// last is when each was changed last, by its hash: two with the same hash share an
 	// answer, which is at worst a question to the master.
 	last map[uint64]time.Time
 	// order is the same, oldest first, with those that were changed again later.
-	order []recentChange
+	order []remembered
 	// all changed until then, as far as is known here.
 	all  time.Time
 	seed maphash.Seed
@@ -57,13 +59,13 @@ type recent struct {
 	odds map[mogile.DomainID]time.Time
 }
 
-type recentChange struct {
+type remembered struct {
 	hash uint64
 	at   time.Time
 }
 
-// forgetNothingBefore: nobody knows what has changed until now.
-func (r *recent) forgetNothingBefore(now time.Time) {
+// ForgetNothingBefore begins to remember: nobody knows what has changed until now.
+func (r *Changes) ForgetNothingBefore(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = now
@@ -72,7 +74,8 @@ func (r *recent) forgetNothingBefore(now time.Time) {
 	}
 }
 
-func (r *recent) add(now time.Time, changes []stale) {
+// Add remembers changes.
+func (r *Changes) Add(now time.Time, changes []Change) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.last == nil {
@@ -80,24 +83,24 @@ func (r *recent) add(now time.Time, changes []stale) {
 	}
 	r.drainLocked(now)
 	for _, c := range changes {
-		if len(r.order) >= maxRecent {
+		if len(r.order) >= maxChanges {
 			r.all = now
 			return
 		}
 		c = c.folded()
-		if c.key == odd {
-			r.odds[c.dm] = now
+		if c.Key == odd {
+			r.odds[c.Domain] = now
 		}
 		hash := maphash.Comparable(r.seed, c)
 		r.last[hash] = now
-		r.order = append(r.order, recentChange{hash: hash, at: now})
+		r.order = append(r.order, remembered{hash: hash, at: now})
 	}
 }
 
 // drainLocked drops what is old.
-func (r *recent) drainLocked(now time.Time) {
+func (r *Changes) drainLocked(now time.Time) {
 	var old int
-	for old < len(r.order) && now.Sub(r.order[old].at) > recentTime {
+	for old < len(r.order) && now.Sub(r.order[old].at) > Kept {
 		if c := r.order[old]; r.last[c.hash].Equal(c.at) {
 			delete(r.last, c.hash)
 		}
@@ -106,18 +109,19 @@ func (r *recent) drainLocked(now time.Time) {
 	r.order = r.order[old:]
 }
 
-func (r *recent) has(now time.Time, c stale) bool {
+// Has reports whether something was, or may have been, changed a short time ago.
+func (r *Changes) Has(now time.Time, c Change) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	is := func(at time.Time) bool { return !at.IsZero() && now.Sub(at) <= recentTime }
+	is := func(at time.Time) bool { return !at.IsZero() && now.Sub(at) <= Kept }
 	c = c.folded()
 	switch {
 	case is(r.all) || is(r.last[maphash.Comparable(r.seed, c)]):
 		return true
-	case c.fid != 0:
+	case c.FID != 0:
 		return false
-	case c.key == odd: // it may equal any
+	case c.Key == odd: // it may equal any
 		return len(r.order) > 0 && is(r.order[len(r.order)-1].at)
 	}
-	return is(r.odds[c.dm])
+	return is(r.odds[c.Domain])
 }
