@@ -138,7 +138,7 @@ func (h *house) inspect(want func(*file) bool, visit func(*file, ast.Node)) {
 
 // product reports whether the file is part of what users run.
 func (f *file) product() bool {
-	return !f.test && !within(f.room, "tests/...", "tracker/store/storetest")
+	return !f.test && !within(f.room, "tests/...", "tracker/store/storetest", "storage/disk/disktest")
 }
 
 // within reports whether room is one of the given rooms; a name that ends in /...
