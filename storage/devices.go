@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
@@ -21,9 +22,14 @@ type device struct {
 	// fsck holds one element while a digest for fsck reads the device: a tracker
 	// asks for many, and they must not starve the readers.
 	fsck chan struct{}
-	// measuring is set while the usage file is written. A disk that hangs keeps
-	// one goroutine, not one for each interval.
-	measuring atomic.Bool
+	// measuring is set while the usage file is written, looking while the disk is
+	// looked at. A disk that hangs keeps one goroutine, not one for each interval.
+	measuring, looking atomic.Bool
+	// measured is what the usage file says; nil as long as there is nothing to say.
+	measured atomic.Pointer[usage]
+	// place is where the device was when it was last looked at, or nil.
+	place atomic.Pointer[blockdev.Place]
+	hang  hang
 	// warned is set once the operator was told that the mount can't be recorded.
 	warned atomic.Bool
 }

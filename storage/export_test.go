@@ -2,8 +2,11 @@ package storage
 
 import (
 	"net/http"
+	"runtime"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
 // OpenWith is Open over another file system, and with another interval between
@@ -11,7 +14,26 @@ import (
 var OpenWith = open
 
 // UsageText makes the text of a usage file.
-var UsageText = usageText
+func UsageText(path, source string, space disk.Space, at time.Time) []byte {
+	return usageText(path, usage{source, space, at})
+}
+
+// Looking makes a node look at its devices so often.
+func (c Config) Looking(every time.Duration) Config {
+	c.look = every
+	return c
+}
+
+// Tick makes the node look at its devices once, beside what it does by itself, and returns
+// when no look runs any more.
+func (n *Node) Tick() {
+	n.tick()
+	for _, d := range n.devices.all() {
+		for d.looking.Load() {
+			runtime.Gosched()
+		}
+	}
+}
 
 // ParseRange gives the spans of a Range header as text.
 func ParseRange(v string, size int64) (list []string, ok bool) {

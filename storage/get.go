@@ -22,7 +22,9 @@ func (n *Node) get(w http.ResponseWriter, r *http.Request, t target) {
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
 	case pathFile, pathDir:
-		n.getFile(w, r, t)
+		if t.name != usageName || !n.getUsage(w, r, t) {
+			n.getFile(w, r, t)
+		}
 	default:
 		refuse(w, http.StatusNotFound, "Not found")
 	}
@@ -98,6 +100,9 @@ func (n *Node) abort(t target, err error) {
 	log := n.log.Debug
 	if fromDisk(err) {
 		log = n.log.Error
+		if d, derr := n.devices.get(t.dev); derr == nil {
+			d.Suspect(err)
+		}
 	}
 	log("body cut short", zap.Stringer("device", t.dev), zap.String("name", t.name), zap.Error(err))
 	panic(http.ErrAbortHandler)

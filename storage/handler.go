@@ -90,6 +90,12 @@ func statusOf(err error) (status int, text string) {
 		return http.StatusNotFound, "Base directory does not exist"
 	case errors.Is(err, disk.ErrNotMounted):
 		return http.StatusServiceUnavailable, "Device is not mounted"
+	case errors.Is(err, disk.ErrUnwritable):
+		return http.StatusServiceUnavailable, "Device takes no writes"
+	case errors.Is(err, disk.ErrStalled), errors.Is(err, disk.ErrBusy):
+		return http.StatusServiceUnavailable, "Device does not answer"
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return http.StatusServiceUnavailable, "Too many files are open"
 	case errors.Is(err, disk.ErrNoSpace):
 		return http.StatusInsufficientStorage, "No space on device"
 	case errors.Is(err, disk.ErrLength):

@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
-	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 	"github.com/mogilefs/caddy-mogilefs/storage/sidechannel"
 )
 
@@ -176,7 +175,7 @@ func (n *Node) digest(ctx context.Context, f *os.File, hash mogile.HashType) (mo
 }
 
 func (a asked) Watch() (<-chan []byte, func(), error) {
-	if _, err := disk.Activity(); err != nil {
+	if _, err := a.kernel.Counters(); err != nil {
 		return nil, nil, err
 	}
 	blocks := a.watches.add()

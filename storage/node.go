@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
@@ -28,10 +29,16 @@ type Config struct {
 	// Fast answers uploads before the bytes are on disk. The zero value is
 	// durable: what was answered 2xx survives a power failure.
 	Fast bool
+	// MinFreeSpace is how many bytes an upload must leave available on its device; one
+	// that would leave less is refused. 0 means none.
+	MinFreeSpace int64
 	// UsageInterval is how often usage files are written; 0 means 10 seconds.
 	UsageInterval time.Duration
 	// Logger is told about trouble; nil logs nothing.
 	Logger *zap.Logger
+
+	look   time.Duration   // how often devices are looked at; 0 means lookInterval
+	kernel blockdev.Kernel // the zero value means that of the system
 }
 
 // usageInterval is the reference's.
@@ -48,6 +55,9 @@ func (c Config) Validate() error {
 	if c.UsageInterval < 0 {
 		return fmt.Errorf("usage interval %v is negative: 0 means %v", c.UsageInterval, usageInterval)
 	}
+	if c.MinFreeSpace < 0 {
+		return fmt.Errorf("min free space %d is negative: 0 means none", c.MinFreeSpace)
+	}
 	for i, dev := range c.Devices {
 		if dev == 0 || dev > maxDevID {
 			return fmt.Errorf("device %d: want a number from 1 to %d", dev, maxDevID)
@@ -62,6 +72,7 @@ func (c Config) Validate() error {
 // Node is a storage node. Its methods may be called by many goroutines.
 type Node struct {
 	log     *zap.Logger
+	kernel  blockdev.Kernel
 	devices *devices
 	files   *disk.OpenFiles[content]
 	watches watches
@@ -86,8 +97,8 @@ const closeIdleEvery = time.Second
 const watchInterval = time.Second
 
 // Open makes declared devices, writes all usage files, and starts what runs in the
-// background: usage files, the watch on disks, and the removal of temporaries that a
-// crash left. The caller must Close the node.
+// background: usage files, the looks at devices, the watch on disks, and the removal of
+// temporaries that a crash left. The caller must Close the node.
 func Open(c Config) (*Node, error) {
 	return open(c, disk.OpenFS, watchInterval)
 }
@@ -102,7 +113,13 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 	if c.UsageInterval == 0 {
 		c.UsageInterval = usageInterval
 	}
-	root, err := disk.NewRoot(c.Root, c.Fast, opener)
+	if c.look == 0 {
+		c.look = lookInterval
+	}
+	if c.kernel == (blockdev.Kernel{}) {
+		c.kernel = blockdev.System()
+	}
+	root, err := disk.NewRoot(c.Root, disk.Rules{Fast: c.Fast, MinFree: c.MinFreeSpace, Log: c.Logger}, opener)
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
@@ -112,7 +129,7 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 		}
 	}
 	n := &Node{
-		log: c.Logger, devices: newDevices(root), files: disk.NewOpenFiles(newContent),
+		log: c.Logger, kernel: c.kernel, devices: newDevices(root), files: disk.NewOpenFiles(newContent),
 		open: make(map[io.Closer]struct{}),
 	}
 	if err := n.scan(); err != nil {
@@ -121,6 +138,7 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	n.writeUsage()
 	n.wg.Go(func() { n.keepUsage(c.UsageInterval) })
+	n.wg.Go(func() { n.keepLooking(c.look) })
 	n.wg.Go(func() { n.keepWatch(watch) })
 	n.wg.Go(n.sweep)
 	n.wg.Go(n.keepFiles)
@@ -164,16 +182,10 @@ func (n *Node) keepFiles() {
 // and a large device takes long.
 func (n *Node) sweep() {
 	for _, d := range n.devices.all() {
-		removed, err := d.Sweep(n.ctx)
 		if n.ctx.Err() != nil {
 			return
 		}
-		log := n.log.With(zap.Stringer("device", d.id), zap.Int("removed", removed))
-		if err != nil {
-			log.Warn("sweep of leftover temporaries is not complete", zap.Error(err))
-		} else if removed > 0 {
-			log.Info("removed leftover temporaries")
-		}
+		n.sweepDevice(d)
 	}
 }
 

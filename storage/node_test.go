@@ -301,14 +301,19 @@ func TestUsageIsWrittenAtOpenAndServedAsText(t *testing.T) {
 	}
 }
 
-func TestUsageSurvivesADiskThatCannotBeWritten(t *testing.T) {
+func TestADiskThatCannotBeWrittenHasNothingAvailable(t *testing.T) {
 	root := t.TempDir()
-	first := serverWith(t, storage.Config{Root: root, Devices: []mogile.DevID{1}}, nil)
-	want := first.do(t, "GET", "/dev1/usage", "").body
-	first.Close()
+	serverWith(t, storage.Config{Root: root, Devices: []mogile.DevID{1}}, nil).Close()
+	before, err := os.ReadFile(filepath.Join(root, "dev1", "usage"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := serverWith(t, storage.Config{Root: root}, readOnly)
-	if got := s.do(t, "GET", "/dev1/usage", "").body; got != want {
-		t.Errorf("usage: got %q; want the old %q", got, want)
+	if got := s.do(t, "GET", "/dev1/usage", "").body; !strings.HasPrefix(got, "available: 0\n") || !strings.Contains(got, "use: 100%\n") {
+		t.Errorf("usage: got %q; want nothing available", got)
+	}
+	if after, err := os.ReadFile(filepath.Join(root, "dev1", "usage")); string(after) != string(before) || err != nil {
+		t.Errorf("the file: got %q, %v; want the old %q", after, err, before)
 	}
 }
 
@@ -320,7 +325,14 @@ func TestUsageIsRenewedOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serverWith(t, storage.Config{Root: root}, full)
-	got := s.do(t, "GET", "/dev1/usage", "").body
+	if got := s.do(t, "GET", "/dev1/usage", "").body; strings.Contains(got, "old") {
+		t.Errorf("usage: got %q; want a new one", got)
+	}
+	b, err := os.ReadFile(filepath.Join(root, "dev1", "usage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(b)
 	if !strings.HasPrefix(got, "available: ") || strings.Contains(got, "old") || len(got) != len(old) {
 		t.Errorf("usage: got %q; want a new one, filled up to %d bytes", got, len(old))
 	}

@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,49 +34,117 @@ func (n *Node) keepUsage(interval time.Duration) {
 	}
 }
 
-// writeUsage writes all usage files and waits.
+// firstUsage bounds how long the node's start waits for its devices.
+const firstUsage = 5 * time.Second
+
+// writeUsage writes all usage files and waits until they are written. A disk that hangs
+// keeps no node from starting.
 func (n *Node) writeUsage() {
-	var wg sync.WaitGroup
-	for _, d := range n.devices.all() {
+	devices := n.devices.all()
+	written := make(chan struct{}, len(devices))
+	for _, d := range devices {
 		d.measuring.Store(true)
-		wg.Go(func() { n.measure(d) })
+		n.wg.Go(func() {
+			n.measure(d)
+			written <- struct{}{}
+		})
 	}
-	wg.Wait()
+	late := time.NewTimer(firstUsage)
+	defer late.Stop()
+	for range devices {
+		select {
+		case <-written:
+		case <-late.C:
+			n.log.Warn("starting without knowing how full all devices are: a disk does not answer")
+			return
+		}
+	}
 }
 
-// measure writes one usage file. On a disk that can't be written the old one stays.
-// On one that is merely full it must not: by it trackers learn to send no more.
+// usage is what a usage file says.
+type usage struct {
+	source string
+	space  disk.Space
+	at     time.Time
+}
+
+// measure writes one usage file, and remembers what it says. On a disk that takes no
+// writes the file stays as it is; what is answered for it then is not in it.
 func (n *Node) measure(d *device) {
 	defer d.measuring.Store(false)
-	space, err := d.Space()
+	u, err := n.usageOf(d)
 	if err == nil {
-		err = d.Replace(usageName, usageText(d.Path(), sourceName(d), space, time.Now()))
+		d.measured.Store(&u)
+		err = d.Replace(usageName, usageText(d.Path(), u))
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, disk.ErrNotMounted), errors.Is(err, disk.ErrNoDevice):
+		d.measured.Store(nil)
+	case errors.Is(err, disk.ErrUnwritable): // that was told when it began
+	case err != nil:
 		n.log.Warn("usage file is not written", zap.Stringer("device", d.id), zap.Error(err))
 	}
 }
 
+func (n *Node) usageOf(d *device) (usage, error) {
+	space, err := d.Space()
+	if err != nil {
+		return usage{}, err
+	}
+	return usage{source: n.sourceName(d), space: space, at: time.Now()}, nil
+}
+
 // sourceName is what the file system is mounted from. mogadm wants something.
-func sourceName(d *device) string {
-	source, err := d.Source()
-	if err != nil || source == "" {
+func (n *Node) sourceName(d *device) string {
+	place, err := n.kernel.Place(d.Path())
+	if err != nil {
 		return "unknown"
 	}
-	return source
+	d.place.Store(&place)
+	if place.Source == "" {
+		return "unknown"
+	}
+	return place.Source
+}
+
+// getUsage answers for the usage file from memory: trackers take a whole host for dead when
+// this does not come within two seconds, and a disk that hangs is not all of a host. It
+// reports false when there is nothing to say, and the disk has to be asked.
+func (n *Node) getUsage(w http.ResponseWriter, r *http.Request, t target) bool {
+	d, err := n.devices.get(t.dev)
+	if err != nil {
+		return false
+	}
+	u := d.measured.Load()
+	switch {
+	case d.Stalled():
+		n.fail(w, t, disk.ErrStalled)
+		return true
+	case u == nil:
+		return false
+	}
+	now := *u
+	if d.Trouble() != nil {
+		// Nothing can be stored, and so nothing is available.
+		now.space.Available = 0
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	http.ServeContent(w, r, "", now.at, bytes.NewReader(usageText(d.Path(), now)))
+	return true
 }
 
 // usageText is a usage file: keys in alphabetical order, sizes in KiB. used and total
 // are never zero, since a tracker takes zero for absent.
-func usageText(path, source string, s disk.Space, now time.Time) []byte {
+func usageText(path string, u usage) []byte {
 	const kib = 1024
+	s := u.space
 	used, available := max(s.Used/kib, 1), s.Available/kib
 	total := max((s.Used+s.Available)/kib, used)
 	var b strings.Builder
 	fmt.Fprintf(&b, "available: %d\n", available)
-	fmt.Fprintf(&b, "device: %s\n", source)
+	fmt.Fprintf(&b, "device: %s\n", u.source)
 	fmt.Fprintf(&b, "disk: %s\n", path)
-	fmt.Fprintf(&b, "time: %d\n", now.Unix())
+	fmt.Fprintf(&b, "time: %d\n", u.at.Unix())
 	fmt.Fprintf(&b, "total: %d\n", total)
 	// Rounded up, so that a device is never said to be empty while it is not.
 	fmt.Fprintf(&b, "use: %d%%\n", (used*100+total-1)/total)

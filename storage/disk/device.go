@@ -10,11 +10,6 @@ import (
 	"sync/atomic"
 )
 
-// maxSyncs is how many syncs of one device run at once. Each holds a thread of the
-// process, of which there are 10,000; a disk that hangs must not take them all,
-// and none gets faster by more.
-const maxSyncs = 64
-
 // preallocateFrom is the size from which room is reserved in advance. Below it one
 // write takes what it needs in one piece anyway.
 const preallocateFrom = 1 << 20
@@ -28,9 +23,13 @@ type Device struct {
 
 	mounted  atomic.Bool // it was a mount point once
 	recorded atomic.Bool // and that is on disk
-	syncs    chan struct{}
+	homes    homes
 	dirs     dirSyncs
 	known    knownDirs
+
+	// Two guards, since a disk that is slow to write may still be read.
+	reading, writing *guard
+	health
 }
 
 // Path is the device directory's path in the system.
@@ -38,6 +37,11 @@ func (d *Device) Path() string { return d.path }
 
 // Open opens a file for reading.
 func (d *Device) Open(name string) (*os.File, error) {
+	slot, err := d.reading.enter(0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	defer d.reading.leave(slot)
 	f, err := openBeneath(d.path, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Absence on a disk that is not there means nothing: a tracker would
@@ -47,6 +51,7 @@ func (d *Device) Open(name string) (*os.File, error) {
 		}
 	}
 	if err != nil {
+		d.Suspect(err)
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	return f, nil
@@ -65,16 +70,16 @@ func openInRoot(dir, name string) (*os.File, error) {
 // Create begins a file. Missing directories below the device are made. A known size
 // that does not fit gives ErrNoSpace before a byte is read.
 func (d *Device) Create(name string, o Options) (*Writer, error) {
-	return d.create(name, o, d.root.fast)
+	return d.create(name, o, d.root.rules)
 }
 
-func (d *Device) create(name string, o Options, fast bool) (*Writer, error) {
-	dir, err := d.enter()
+func (d *Device) create(name string, o Options, rules Rules) (*Writer, error) {
+	dir, err := d.enterToWrite()
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", name, err)
 	}
-	w := &Writer{device: d, fs: dir, name: name, options: o, fast: fast}
-	if err := w.begin(); err != nil {
+	w := &Writer{device: d, fs: dir, name: name, options: o, fast: rules.Fast}
+	if err := w.begin(rules.MinFree); err != nil {
 		w.Abort()
 		return nil, fmt.Errorf("create %s: %w", name, classed(err))
 	}
@@ -82,9 +87,11 @@ func (d *Device) create(name string, o Options, fast bool) (*Writer, error) {
 }
 
 // begin opens the temporary.
-func (w *Writer) begin() error {
-	if space, err := w.fs.Space(SitePut); err == nil && w.options.Size > space.Available {
-		return fmt.Errorf("%w: %d bytes are available, %d wanted", ErrNoSpace, space.Available, w.options.Size)
+func (w *Writer) begin(minFree int64) error {
+	// A size that is not known leaves what it must for as long as it can be told.
+	size := max(w.options.Size, 0)
+	if space, err := w.fs.Space(SitePut); err == nil && size > space.Available-minFree {
+		return fmt.Errorf("%w: %d bytes are available, %d wanted, %d must be left", ErrNoSpace, space.Available, size, minFree)
 	}
 	temp := tempName(w.name)
 	file, err := w.fs.Create(SitePut, temp)
@@ -118,7 +125,7 @@ func (d *Device) Replace(name string, content []byte) error {
 }
 
 func (d *Device) overwrite(name string, content []byte) error {
-	dir, err := d.enter()
+	dir, err := d.enterToWrite()
 	if err != nil {
 		return fmt.Errorf("overwrite %s: %w", name, err)
 	}
@@ -130,7 +137,7 @@ func (d *Device) overwrite(name string, content []byte) error {
 }
 
 func (d *Device) replace(name string, content []byte) error {
-	w, err := d.create(name, Options{Size: int64(len(content))}, true)
+	w, err := d.create(name, Options{Size: int64(len(content))}, Rules{Fast: true})
 	if err != nil {
 		return err
 	}
@@ -144,7 +151,7 @@ func (d *Device) replace(name string, content []byte) error {
 // Remove deletes a file, lastingly unless the device is fast. A directory is
 // ErrIsDir.
 func (d *Device) Remove(name string) error {
-	dir, err := d.enter()
+	dir, err := d.enterToWrite()
 	if err != nil {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
@@ -155,7 +162,7 @@ func (d *Device) Remove(name string) error {
 	return nil
 }
 
-func (d *Device) remove(dir FS, name string) error {
+func (d *Device) remove(dir guarded, name string) error {
 	// FS.Remove would take an empty directory too.
 	info, err := dir.Lstat(SiteDelete, name)
 	if err != nil {
@@ -164,7 +171,7 @@ func (d *Device) remove(dir FS, name string) error {
 	if info.IsDir() {
 		return ErrIsDir
 	}
-	if err := dir.Remove(SiteDelete, name); err != nil || d.root.fast {
+	if err := dir.Remove(SiteDelete, name); err != nil || d.root.rules.Fast {
 		return err
 	}
 	return d.syncDir(dir, SiteDelete, path.Dir(name))
@@ -184,22 +191,38 @@ func (d *Device) Space() (Space, error) {
 	return space, nil
 }
 
+// enterToWrite is enter for those who change something: not while there is trouble.
+func (d *Device) enterToWrite() (guarded, error) {
+	if err := d.Trouble(); err != nil {
+		return guarded{}, err
+	}
+	return d.enter()
+}
+
 // enter opens the device directory, which must exist and be mounted when it ever
 // was. The directory is opened before it is looked at: what is open can't be
 // unmounted in between.
-func (d *Device) enter() (FS, error) {
-	dir, err := d.root.open(d.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNoDevice
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := d.ready(); err != nil {
-		dir.Close()
-		return nil, err
-	}
-	return dir, nil
+func (d *Device) enter() (dir guarded, err error) {
+	err = d.do(0, func() error {
+		opened, err := d.root.open(d.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return ErrNoDevice
+		}
+		if err != nil {
+			return err
+		}
+		dir = guarded{FS: opened, device: d}
+		if dir.home, err = opened.Lstat(SiteMount, "."); err == nil {
+			err = d.ready()
+		}
+		if err != nil {
+			opened.Close()
+			return err
+		}
+		dir.prefix = d.homes.prefixOf(dir.home)
+		return nil
+	})
+	return dir, err
 }
 
 // ready compares what the directory is with what it was.
@@ -217,4 +240,15 @@ func (d *Device) ready() error {
 		d.mounted.Store(true)
 	}
 	return nil
+}
+
+// still fails when the device's path names another directory than the one that was
+// entered: what was stored there is not to be found any more.
+func (d *Device) still(home fs.FileInfo) error {
+	return d.do(0, func() error {
+		if now, err := os.Stat(d.path); err != nil || !os.SameFile(home, now) {
+			return fmt.Errorf("%w: it is another directory than before", ErrNoDevice)
+		}
+		return nil
+	})
 }

@@ -35,7 +35,7 @@ func device(t *testing.T, open disk.Opener) *disk.Device {
 
 func newRoot(t *testing.T, path string, open disk.Opener) *disk.Root {
 	t.Helper()
-	root, err := disk.NewRoot(path, false, open)
+	root, err := disk.NewRoot(path, disk.Rules{}, open)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,5 +13,10 @@
 // that was a mount point before and is none now is refused with [ErrNotMounted].
 // A symbolic link leads nowhere outside its device directory.
 //
+// A disk that fails or went read-only is noticed by whoever meets it; from then on writing
+// is refused with [ErrUnwritable] until [Device.Look] has written a file. One that hangs
+// takes a bounded number of callers along: the others wait for their turn, and get
+// [ErrStalled] or [ErrBusy]. Both count time by [Device.Tick].
+//
 // It knows neither HTTP nor which names may be stored: the caller checks them.
 package disk

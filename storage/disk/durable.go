@@ -98,11 +98,11 @@ func (k *knownDirs) forget(dir string) {
 	delete(k.dirs, dir)
 }
 
-func (d *Device) makeParents(dir FS, name string) error {
+func (d *Device) makeParents(dir guarded, name string) error {
 	for _, parent := range parents(name) {
 		// Forgotten before it is made: whoever finds it from now on must sync its
 		// entry himself.
-		d.known.forget(parent)
+		d.known.forget(dir.key(parent))
 		if err := dir.Mkdir(SiteParent, parent); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
@@ -113,31 +113,21 @@ func (d *Device) makeParents(dir FS, name string) error {
 // settleParents makes the entries of the directories above name lasting. Finding a
 // directory does not mean it is on disk: another may have made it a moment ago, or
 // a process that is gone.
-func (d *Device) settleParents(dir FS, name string) error {
+func (d *Device) settleParents(dir guarded, name string) error {
 	for _, parent := range parents(name) {
-		if d.known.has(parent) {
+		if d.known.has(dir.key(parent)) {
 			continue
 		}
 		if err := d.syncDir(dir, SiteParent, path.Dir(parent)); err != nil {
 			return err
 		}
-		d.known.add(parent)
+		d.known.add(dir.key(parent))
 	}
 	return nil
 }
 
-func (d *Device) syncFile(f File) error {
-	d.syncs <- struct{}{}
-	defer func() { <-d.syncs }()
-	return f.Sync()
-}
-
-func (d *Device) syncDir(dir FS, site Site, name string) error {
-	return d.dirs.do(name, func() error {
-		d.syncs <- struct{}{}
-		defer func() { <-d.syncs }()
-		return dir.SyncDir(site, name)
-	})
+func (d *Device) syncDir(dir guarded, site Site, name string) error {
+	return d.dirs.do(dir.key(name), func() error { return dir.SyncDir(site, name) })
 }
 
 // parents lists the directories above name, the topmost first, without the device

@@ -22,7 +22,8 @@ const (
 	SiteDelete  Site = "delete"  // removal of a stored file
 	SiteSweep   Site = "sweep"   // search for temporaries of a crashed process
 	SiteDeclare Site = "declare" // creation of the root and of dev<N>
-	SiteMount   Site = "mount"   // the record that a device is a mount point
+	SiteMount   Site = "mount"   // the record that a device is a mount point, and which directory it is
+	SiteLook    Site = "look"    // whether the disk is in order
 )
 
 // FS is one directory of the system, and everything that changes it. Names are

@@ -7,19 +7,32 @@ import (
 	"path/filepath"
 	"strings"
 
+	"go.uber.org/zap"
+
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
 // Root is the directory that holds the device directories.
 type Root struct {
-	path string
-	open Opener
-	fast bool
+	path  string
+	open  Opener
+	rules Rules
+	log   *zap.Logger
+}
+
+// Rules hold for all devices of a root.
+type Rules struct {
+	// Fast leaves out all syncs.
+	Fast bool
+	// MinFree is how many bytes a new file must leave available on its device.
+	MinFree int64
+	// Log is told of devices that fail and recover; nil logs nothing.
+	Log *zap.Logger
 }
 
 // NewRoot returns the root at a path. The path is made absolute; nothing is touched.
-// With fast set, nothing is synced. A nil open is [OpenFS].
-func NewRoot(path string, fast bool, open Opener) (*Root, error) {
+// A nil open is [OpenFS].
+func NewRoot(path string, rules Rules, open Opener) (*Root, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("root %s: %w", path, err)
@@ -27,7 +40,10 @@ func NewRoot(path string, fast bool, open Opener) (*Root, error) {
 	if open == nil {
 		open = OpenFS
 	}
-	return &Root{path: abs, open: open, fast: fast}, nil
+	if rules.Log == nil {
+		rules.Log = zap.NewNop()
+	}
+	return &Root{path: abs, open: open, rules: rules, log: rules.Log}, nil
 }
 
 // List names the device directories that are there now, in no order.
@@ -64,10 +80,11 @@ func ParseDir(name string) (mogile.DevID, bool) {
 func (r *Root) Device(dev mogile.DevID) (*Device, error) {
 	base := "dev" + dev.String()
 	d := &Device{
-		root:  r,
-		path:  filepath.Join(r.path, base),
-		base:  base,
-		syncs: make(chan struct{}, maxSyncs),
+		root:    r,
+		path:    filepath.Join(r.path, base),
+		base:    base,
+		reading: newGuard(),
+		writing: newGuard(),
 	}
 	recorded, err := r.mountRecorded(base)
 	if err != nil {

@@ -16,5 +16,9 @@ func spaceOf(dir *os.File) (Space, error) {
 	unit := int64(st.Bsize)
 	// Available is below zero while root eats from its reserve.
 	free := max(int64(st.Bavail), 0)
-	return Space{Used: int64(st.Blocks-st.Bfree) * unit, Available: free * unit}, nil
+	return Space{
+		Used:      int64(st.Blocks-st.Bfree) * unit,
+		Available: free * unit,
+		ReadOnly:  st.Flags&unix.MNT_RDONLY != 0,
+	}, nil
 }

@@ -16,5 +16,9 @@ func spaceOf(dir *os.File) (Space, error) {
 	if unit == 0 {
 		unit = int64(st.Bsize)
 	}
-	return Space{Used: int64(st.Blocks-st.Bfree) * unit, Available: int64(st.Bavail) * unit}, nil
+	return Space{
+		Used:      int64(st.Blocks-st.Bfree) * unit,
+		Available: int64(st.Bavail) * unit,
+		ReadOnly:  st.Flags&unix.ST_RDONLY != 0,
+	}, nil
 }

@@ -22,7 +22,7 @@ type Options struct {
 // either does nothing, so that it can be deferred.
 type Writer struct {
 	device  *Device
-	fs      FS
+	fs      guarded
 	file    File // nil once closed
 	name    string
 	temp    string
@@ -74,7 +74,9 @@ func (w *Writer) Commit() error {
 // publish goes from the temporary to the name.
 //
 // Order: 1. the file is synced, 2. its parents' entries are, 3. it is closed, 4. it
-// is renamed, 5. its directory is synced. A crash before 4 leaves a temporary for
+// is renamed, 5. its directory is synced, 6. the device is looked for at its path: a
+// disk that was unmounted lazily, or a directory moved away, would have taken the file
+// along. A crash before 4 leaves a temporary for
 // the next sweep; one between 4 and 5 leaves the old or the new file, both whole,
 // and nobody was told that the new one is stored. Closing comes before the rename
 // because a network file system reports a failed write as late as that.
@@ -91,10 +93,12 @@ func (w *Writer) publish() error {
 		return err
 	}
 	w.temp = ""
-	if w.fast {
-		return nil
+	if !w.fast {
+		if err := w.device.syncDir(w.fs, SitePut, path.Dir(w.name)); err != nil {
+			return err
+		}
 	}
-	return w.device.syncDir(w.fs, SitePut, path.Dir(w.name))
+	return w.device.still(w.fs.home)
 }
 
 // settle makes the temporary's content lasting, and the way to it.
@@ -107,7 +111,7 @@ func (w *Writer) settle() error {
 	if w.fast {
 		return nil
 	}
-	if err := w.device.syncFile(w.file); err != nil {
+	if err := w.file.Sync(); err != nil {
 		return err
 	}
 	return w.device.settleParents(w.fs, w.name)

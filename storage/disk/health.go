@@ -1,0 +1,169 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"go.uber.org/zap"
+)
+
+// health is what is known of a device's disk.
+//
+// Trouble is noticed by whoever meets it, at once: from then on nobody writes. [Device.Look]
+// ends it, when a file can be written and synced again.
+type health struct {
+	trouble atomic.Pointer[trouble] // nil while all is well
+	// suspected is set when something failed that need not be the disk's fault; the
+	// next Look finds out.
+	suspected atomic.Bool
+	cure      cure
+}
+
+// trouble is why nobody writes to a device.
+type trouble struct{ err error }
+
+// cure is when Look tries again. It belongs to the one Look that runs.
+type cure struct {
+	of    *trouble // what the pause is for
+	pause int64    // ticks between it and the first try
+	next  int64    // the tick of the next try
+	well  int64    // the tick since which the device was well the last time
+}
+
+// A disk that fails again soon after it recovered is left alone for longer each time, so
+// that it does not take uploads only to lose them.
+const (
+	firstPause = 1
+	maxPause   = 60
+	soonAgain  = 60
+)
+
+// ErrUnwritable is a device whose disk can be read at best.
+var ErrUnwritable = errors.New("device takes no writes")
+
+// isTrouble tells errors that say something about the disk from those about one file.
+func isTrouble(err error) bool {
+	return err != nil && slices.ContainsFunc(troubles, func(e syscall.Errno) bool { return errors.Is(err, e) })
+}
+
+// notice draws the conclusions from the error of a write, which may be nil.
+func (d *Device) notice(err error) {
+	switch {
+	case err == nil:
+	case isTrouble(err):
+		d.fail(err)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		d.suspected.Store(true)
+	}
+}
+
+// Suspect is told the error of a read from a file of the device. A disk may have one bad
+// spot and still take writes: Look will find out.
+func (d *Device) Suspect(err error) {
+	if isTrouble(err) {
+		d.suspected.Store(true)
+	}
+}
+
+// fail ends all writing. The operator is told by the first who notices.
+func (d *Device) fail(err error) {
+	if d.trouble.CompareAndSwap(nil, &trouble{err}) {
+		d.root.log.Error("device takes no writes any more, until a test write works", zap.String("device", d.base), zap.Error(err))
+	}
+}
+
+// Trouble is why the device takes no writes; nil when it does.
+func (d *Device) Trouble() error {
+	if t := d.trouble.Load(); t != nil {
+		return fmt.Errorf("%w: %w", ErrUnwritable, t.err)
+	}
+	return nil
+}
+
+// Stalled reports whether the device is refused to everybody, because it does not answer.
+func (d *Device) Stalled() bool { return d.reading.stalled.Load() }
+
+// Tick is to be called once a second, by one goroutine at a time. hung says that the system
+// knows the disk to hang.
+func (d *Device) Tick(hung bool) {
+	_, read := d.reading.tick(hung)
+	stalled, write := d.writing.tick(hung)
+	switch {
+	case !read && !write:
+	case stalled || d.Stalled():
+		d.root.log.Error("device does not answer: it is refused until it does", zap.String("device", d.base),
+			zap.Bool("reads", d.Stalled()), zap.Bool("writes", stalled))
+	default:
+		d.root.log.Info("device answers again", zap.String("device", d.base))
+	}
+}
+
+// Look finds out about the disk: whether it is mounted, and read-only, and, when there was
+// trouble, whether it takes writes again; recovered reports that. It is to be called after
+// each Tick, by one goroutine at a time, and waits for the disk.
+func (d *Device) Look() (recovered bool, err error) {
+	dir, err := d.enter()
+	if err != nil {
+		return false, fmt.Errorf("look at %s: %w", d.path, err)
+	}
+	defer dir.Close()
+	if space, err := dir.Space(SiteLook); err == nil && space.ReadOnly {
+		d.fail(syscall.EROFS)
+		return false, nil
+	}
+	t := d.trouble.Load()
+	if t == nil && !d.suspected.Swap(false) || t != nil && !d.cure.due(t, d.writing.now.Load()) {
+		return false, nil
+	}
+	switch err := d.probe(dir); {
+	case t == nil && err != nil && !ofProcess(err):
+		d.fail(err)
+	case t != nil && err == nil && d.trouble.CompareAndSwap(t, nil):
+		d.cure.well = d.writing.now.Load()
+		d.root.log.Info("device takes writes again", zap.String("device", d.base))
+		return true, nil
+	}
+	return false, nil
+}
+
+// due reports whether it is time to try again.
+func (c *cure) due(t *trouble, now int64) bool {
+	if c.of != t {
+		c.of = t
+		if c.pause > 0 && now-c.well < soonAgain {
+			c.pause = min(2*c.pause, maxPause)
+		} else {
+			c.pause = firstPause
+		}
+		c.next = now + c.pause
+	}
+	if now < c.next {
+		return false
+	}
+	c.next = now + c.pause
+	return true
+}
+
+// probe writes a file and makes it lasting, as an upload does. A full disk is well.
+func (d *Device) probe(dir FS) error {
+	temp := tempName("probe")
+	f, err := dir.Create(SiteLook, temp)
+	if err == nil {
+		_, err = f.Write([]byte("probe\n"))
+		err = errors.Join(err, f.Sync(), f.Close(), dir.Remove(SiteLook, temp))
+	}
+	if errors.Is(classed(err), ErrNoSpace) {
+		return nil
+	}
+	return err
+}
+
+// ofProcess tells errors that have nothing to do with the disk.
+func ofProcess(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) ||
+		errors.Is(err, fs.ErrClosed) || errors.Is(err, ErrStalled) || errors.Is(err, ErrBusy)
+}

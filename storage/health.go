@@ -1,0 +1,117 @@
+package storage
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
+)
+
+// lookInterval is how often each device is looked at. It is the tick that the patience
+// of storage/disk counts.
+const lookInterval = time.Second
+
+// keepLooking looks at the devices until the node closes.
+func (n *Node) keepLooking(interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n.tick()
+	}
+}
+
+// tick looks at each device, without waiting for it.
+func (n *Node) tick() {
+	counters, err := n.kernel.Counters()
+	if err != nil {
+		counters = nil // where the system does not tell, a disk that hangs shows by its operations alone
+	}
+	for _, d := range n.devices.all() {
+		d.Tick(d.hang.on(n.disksOf(d), counters))
+		if d.looking.CompareAndSwap(false, true) {
+			n.wg.Go(func() { n.look(d) })
+		}
+	}
+}
+
+// look finds out about one device. After trouble it clears what could not be removed
+// meanwhile.
+func (n *Node) look(d *device) {
+	defer d.looking.Store(false)
+	recovered, err := d.Look()
+	if err != nil {
+		d.measured.Store(nil) // the usage file tells of another file system, if of any
+		return
+	}
+	if place, err := n.kernel.Place(d.Path()); err == nil {
+		d.place.Store(&place)
+	}
+	if !recovered {
+		return
+	}
+	if d.measuring.CompareAndSwap(false, true) {
+		n.measure(d)
+	}
+	n.sweepDevice(d)
+}
+
+// disksOf are those that the device is on, as far as is known.
+func (n *Node) disksOf(d *device) []blockdev.Number {
+	place := d.place.Load()
+	if place == nil {
+		return nil
+	}
+	return n.kernel.Disks(*place)
+}
+
+// hangAfter is how many ticks a disk may have requests in flight without ending one. Some
+// need as long to wake up.
+const hangAfter = 10
+
+// hang watches over a device's disks. It belongs to the one who calls on.
+type hang struct{ disks map[blockdev.Number]stillness }
+
+// stillness is how long a disk has not ended a request.
+type stillness struct {
+	done  uint64
+	ticks int
+}
+
+// on reports whether one of the disks hangs: requests are in flight, and none has ended for
+// long.
+func (h *hang) on(disks []blockdev.Number, counters map[blockdev.Number]blockdev.Counter) bool {
+	seen, hung := make(map[blockdev.Number]stillness, len(disks)), false
+	for _, number := range disks {
+		c := counters[number]
+		s := h.disks[number]
+		if s.done != c.Done || c.Running == 0 {
+			s = stillness{done: c.Done}
+		} else {
+			s.ticks++
+		}
+		seen[number] = s
+		hung = hung || s.ticks >= hangAfter
+	}
+	h.disks = seen
+	return hung
+}
+
+// sweepDevice clears what a crash, or a disk that took no removals, left.
+func (n *Node) sweepDevice(d *device) {
+	removed, err := d.Sweep(n.ctx)
+	if n.ctx.Err() != nil {
+		return
+	}
+	log := n.log.With(zap.Stringer("device", d.id), zap.Int("removed", removed))
+	if err != nil {
+		log.Warn("sweep of leftover temporaries is not complete", zap.Error(err))
+	} else if removed > 0 {
+		log.Info("removed leftover temporaries")
+	}
+}
