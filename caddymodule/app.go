@@ -65,6 +65,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := a.Storage[name].provision(ctx, name, &a.refs); err != nil {
 			return fmt.Errorf("storage %s: %w", name, err)
 		}
+		if err := a.Storage[name].fenced(a.Tracker, a.log.Named("storage").With(zap.String("node", name))); err != nil {
+			return fmt.Errorf("storage %s: %w", name, err)
+		}
 	}
 	var err error
 	a.wanted, err = a.declaration()

@@ -56,6 +56,9 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			management <address>|off
 //			register   [<address>...]
 //			durable    on|off
+//			write_from <range>|cluster...
+//			read_from  <range>|cluster...
+//			min_free_space <size>
 //		}
 //		domain <name> {
 //			class <name> [<mindevcount>] {

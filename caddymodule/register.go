@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,11 +27,12 @@ const (
 type registration struct {
 	config client.Config
 	entry  client.Entry
+	hosts  *knownHosts
 }
 
 // registration checks what would be entered. Its own address is needed, because the
 // default one leads each tracker to itself.
-func (n *StorageNode) registration(ctx caddy.Context, name string) (*registration, error) {
+func (n *StorageNode) registration(ctx caddy.Context, name string, r *refs) (*registration, error) {
 	if n.RegisterAt == nil {
 		return nil, nil
 	}
@@ -43,13 +45,19 @@ func (n *StorageNode) registration(ctx caddy.Context, name string) (*registratio
 	}
 	var d tracker.Declaration
 	n.declare(name, &d)
-	return &registration{config: config, entry: client.Entry{
+	hosts, err := load(r, poolKey{"hosts of a cluster", strings.Join(config.Addresses, " ")}, func() (*knownHosts, error) {
+		return new(knownHosts), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &registration{config: config, hosts: hosts, entry: client.Entry{
 		Host: mogile.HostName(name), IP: n.address.Addr().String(), Port: n.address.Port(), Devices: n.config.Devices,
 	}}, d.Validate()
 }
 
-// start tries in the background until the node is entered. stop ends that, and returns
-// when nothing of it is left.
+// start tries in the background until the node is entered, and asks now and then which hosts
+// the cluster has. stop ends both, and returns when nothing of them is left.
 func (g *registration) start(log *zap.Logger) (stop func(), err error) {
 	config := g.config
 	config.Logger = log
@@ -59,13 +67,12 @@ func (g *registration) start(log *zap.Logger) (stop func(), err error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() {
-		defer c.Close()
-		g.run(ctx, c, log)
-	})
+	running.Go(func() { g.run(ctx, c, log) })
+	running.Go(func() { g.keepHosts(ctx, c, log) })
 	return func() {
 		cancel()
 		running.Wait()
+		c.Close()
 	}, nil
 }
 

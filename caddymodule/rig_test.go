@@ -139,11 +139,16 @@ func (r *rig) load(caddyfile string) error {
 
 func (r *rig) adapt(caddyfile string) []byte {
 	r.t.Helper()
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(r.fill(caddyfile)), nil)
+	config, err := r.tryAdapt(caddyfile)
 	if err != nil {
 		r.t.Fatalf("adapt: %v", err)
 	}
 	return config
+}
+
+func (r *rig) tryAdapt(caddyfile string) ([]byte, error) {
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(r.fill(caddyfile)), nil)
+	return config, err
 }
 
 // run is load for configs that must start; it returns when both devices take files.

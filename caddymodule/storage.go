@@ -55,12 +55,20 @@ type StorageNode struct {
 	// power failure may then lose files that were acknowledged. Default: off.
 	Fast bool `json:"fast,omitempty"`
 
+	// How many bytes an upload must leave available on its device. One that would
+	// leave less is refused with 507, and trackers then send new files elsewhere.
+	// Default: none.
+	MinFreeSpace int64 `json:"min_free_space,omitempty"`
+
+	StorageAccess
+
 	config  storage.Config
 	address netip.AddrPort
 	// defaultAddress says that the config gives none.
 	defaultAddress bool
 	remote         *registration // nil for none
-	key            string        // tells this node from one with other settings
+	fence          *storage.Fence
+	key            string // tells this node from one with other settings
 	shared         *shared[*storage.Node]
 }
 
@@ -86,10 +94,10 @@ func (n *StorageNode) provision(ctx caddy.Context, name string, r *refs) error {
 	if n.config, err = n.nodeConfig(); err != nil {
 		return err
 	}
-	if n.remote, err = n.registration(ctx, name); err != nil {
+	if n.remote, err = n.registration(ctx, name, r); err != nil {
 		return err
 	}
-	key, err := json.Marshal([]any{name, n.config.Root, n.Devices, n.Fast})
+	key, err := json.Marshal([]any{name, n.config.Root, n.Devices, n.Fast, n.MinFreeSpace})
 	if err != nil {
 		return err
 	}
@@ -132,7 +140,7 @@ func (n *StorageNode) nodeConfig() (storage.Config, error) {
 	if root, err = caddy.FastAbs(root); err != nil {
 		return storage.Config{}, fmt.Errorf("root %s: %w", n.Root, err)
 	}
-	config := storage.Config{Root: root, Fast: n.Fast}
+	config := storage.Config{Root: root, Fast: n.Fast, MinFreeSpace: n.MinFreeSpace}
 	for _, dev := range n.Devices {
 		config.Devices = append(config.Devices, mogile.DevID(dev))
 	}

@@ -21,6 +21,12 @@ func (n *StorageNode) parseBlock(d *caddyfile.Dispenser) error {
 			err = oneArg(d, &n.Management)
 		case "register":
 			err = n.parseRegister(d)
+		case "min_free_space":
+			err = oneSize(d, &n.MinFreeSpace)
+		case "write_from":
+			n.WriteFrom, err = someArgs(d, n.WriteFrom)
+		case "read_from":
+			n.ReadFrom, err = someArgs(d, n.ReadFrom)
 		case "durable":
 			var on bool
 			on, err = onOff(d, &durable)

@@ -14,14 +14,15 @@ import (
 )
 
 // StorageHandler serves a storage node of this process to trackers, other nodes
-// and edges: GET, HEAD, PUT and DELETE on `/dev<N>/…`. Whoever reaches it can write
-// and delete; keep it on an address that only they reach.
+// and edges: GET, HEAD, PUT and DELETE on `/dev<N>/…`. The node's `read_from` and
+// `write_from` say who may; keep it on an address that only they reach.
 type StorageHandler struct {
 	// The storage node's name in the app's config. It may be left out when there
 	// is just one.
 	Node string `json:"node,omitempty"`
 
 	shared *shared[*storage.Node]
+	fence  *storage.Fence
 }
 
 // CaddyModule returns the Caddy module information.
@@ -46,12 +47,15 @@ func (h *StorageHandler) Provision(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("no storage node %q is configured: the mogilefs app has %q", h.Node, names)
 	}
-	h.shared = node.shared
+	h.shared, h.fence = node.shared, node.fence
 	return nil
 }
 
 // ServeHTTP hands the request to the node.
 func (h *StorageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if !h.fence.Admits(w, r) {
+		return nil
+	}
 	h.shared.hold()
 	defer h.letGo()
 	node, err := h.shared.get(r.Context())

@@ -116,7 +116,7 @@ var table = map[string]row{
 	"caddymodule": {
 		ours:  []string{"mogile", "cache", "edge", "tracker/...", "storage/..."},
 		libs:  []string{everything},
-		tests: []string{"tests/database"},
+		tests: []string{"tests/database", "tests/mount"},
 	},
 	"cmd/caddy": {
 		ours: []string{".", "caddymodule"},
