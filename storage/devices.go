@@ -25,6 +25,8 @@ type device struct {
 	// measuring is set while the usage file is written, looking while the disk is
 	// looked at. A disk that hangs keeps one goroutine, not one for each interval.
 	measuring, looking atomic.Bool
+	// unswept is set when uploads may have left what they could not remove.
+	unswept atomic.Bool
 	// measured is what the usage file says; nil as long as there is nothing to say.
 	measured atomic.Pointer[usage]
 	// place is where the device was when it was last looked at, or nil.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
@@ -24,8 +25,14 @@ func (c Config) Looking(every time.Duration) Config {
 	return c
 }
 
+// Kernel makes a node read the system's figures from other files.
+func (c Config) Kernel(k blockdev.Kernel) Config {
+	c.kernel = k
+	return c
+}
+
 // Tick makes the node look at its devices once, beside what it does by itself, and returns
-// when no look runs any more.
+// when no look runs any more. The node's own looks must be rare then.
 func (n *Node) Tick() {
 	n.tick()
 	for _, d := range n.devices.all() {
@@ -87,4 +94,16 @@ func (n *Node) LendBuffers() (release func()) {
 			n.buffers.putLarge(b)
 		}
 	}
+}
+
+// Swept is closed when what a crash left has been looked for.
+func (n *Node) Swept() <-chan struct{} { return n.swept }
+
+// Running is how many operations that change a device have begun and not ended.
+func (n *Node) Running(dev mogile.DevID) int {
+	d, err := n.devices.get(dev)
+	if err != nil {
+		panic(err)
+	}
+	return d.Running()
 }

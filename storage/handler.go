@@ -90,6 +90,8 @@ func statusOf(err error) (status int, text string) {
 		return http.StatusNotFound, "Base directory does not exist"
 	case errors.Is(err, disk.ErrNotMounted):
 		return http.StatusServiceUnavailable, "Device is not mounted"
+	case errors.Is(err, disk.ErrReplaced):
+		return http.StatusServiceUnavailable, "Device was replaced meanwhile"
 	case errors.Is(err, disk.ErrUnwritable):
 		return http.StatusServiceUnavailable, "Device takes no writes"
 	case errors.Is(err, disk.ErrStalled), errors.Is(err, disk.ErrBusy):

@@ -1,11 +1,13 @@
 package storage
 
 import (
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
 // lookInterval is how often each device is looked at. It is the tick that the patience
@@ -33,7 +35,9 @@ func (n *Node) tick() {
 		counters = nil // where the system does not tell, a disk that hangs shows by its operations alone
 	}
 	for _, d := range n.devices.all() {
-		d.Tick(d.hang.on(n.disksOf(d), counters))
+		if d.Tick(d.hang.on(n.disksOf(d), counters)) {
+			d.unswept.Store(true)
+		}
 		if d.looking.CompareAndSwap(false, true) {
 			n.wg.Go(func() { n.look(d) })
 		}
@@ -45,20 +49,21 @@ func (n *Node) tick() {
 func (n *Node) look(d *device) {
 	defer d.looking.Store(false)
 	recovered, err := d.Look()
-	if err != nil {
+	if errors.Is(err, disk.ErrNotMounted) || errors.Is(err, disk.ErrNoDevice) {
 		d.measured.Store(nil) // the usage file tells of another file system, if of any
+	}
+	if err != nil {
 		return
 	}
 	if place, err := n.kernel.Place(d.Path()); err == nil {
 		d.place.Store(&place)
 	}
-	if !recovered {
-		return
-	}
-	if d.measuring.CompareAndSwap(false, true) {
+	if recovered && d.measuring.CompareAndSwap(false, true) {
 		n.measure(d)
 	}
-	n.sweepDevice(d)
+	if d.unswept.Swap(false) || recovered {
+		n.sweepDevice(d)
+	}
 }
 
 // disksOf are those that the device is on, as far as is known.

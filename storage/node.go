@@ -78,6 +78,8 @@ type Node struct {
 	watches watches
 	buffers buffers
 
+	swept chan struct{} // closed after the sweep at the start
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup // all goroutines of the node
@@ -130,7 +132,7 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 	}
 	n := &Node{
 		log: c.Logger, kernel: c.kernel, devices: newDevices(root), files: disk.NewOpenFiles(newContent),
-		open: make(map[io.Closer]struct{}),
+		open: make(map[io.Closer]struct{}), swept: make(chan struct{}),
 	}
 	if err := n.scan(); err != nil {
 		return nil, fmt.Errorf("open storage: %w; create %s, or name devices to have it created", err, c.Root)
@@ -181,6 +183,7 @@ func (n *Node) keepFiles() {
 // sweep clears what a crash left, one device after the other: it is in no hurry,
 // and a large device takes long.
 func (n *Node) sweep() {
+	defer close(n.swept)
 	for _, d := range n.devices.all() {
 		if n.ctx.Err() != nil {
 			return

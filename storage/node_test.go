@@ -156,6 +156,7 @@ func TestConfigIsValidated(t *testing.T) {
 		"":                {Root: "x", Devices: []mogile.DevID{1, 16777215}},
 		"root is empty":   {},
 		"negative":        {Root: "x", UsageInterval: -1},
+		"min free space":  {Root: "x", MinFreeSpace: -1},
 		"device 0":        {Root: "x", Devices: []mogile.DevID{0}},
 		"device 16777216": {Root: "x", Devices: []mogile.DevID{16777216}},
 		"named twice":     {Root: "x", Devices: []mogile.DevID{3, 3}},

@@ -275,7 +275,7 @@ func TestTroubleOfTheDiskIsToldAndStoresNothing(t *testing.T) {
 	}{
 		{"full", full, 507},
 		{"too little space", crowded, 507},
-		{"sync fails", unsyncable, 500},
+		{"sync fails", unsyncable, 503},
 	} {
 		config := storage.Config{Root: t.TempDir(), Devices: []mogile.DevID{1}}
 		s := serverWith(t, config, c.open)

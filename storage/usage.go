@@ -124,7 +124,7 @@ func (n *Node) getUsage(w http.ResponseWriter, r *http.Request, t target) bool {
 		return false
 	}
 	now := *u
-	if d.Trouble() != nil {
+	if !d.TakesWrites() {
 		// Nothing can be stored, and so nothing is available.
 		now.space.Available = 0
 	}

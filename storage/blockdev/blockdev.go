@@ -28,3 +28,6 @@ type Kernel struct{ root string }
 
 // System is the kernel that runs this process.
 func System() Kernel { return Kernel{root: "/"} }
+
+// At is a kernel whose /proc and /sys are found below a directory.
+func At(root string) Kernel { return Kernel{root: root} }

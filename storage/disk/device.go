@@ -247,7 +247,7 @@ func (d *Device) ready() error {
 func (d *Device) still(home fs.FileInfo) error {
 	return d.do(0, func() error {
 		if now, err := os.Stat(d.path); err != nil || !os.SameFile(home, now) {
-			return fmt.Errorf("%w: it is another directory than before", ErrNoDevice)
+			return ErrReplaced
 		}
 		return nil
 	})

@@ -17,6 +17,8 @@ var (
 	ErrNoDevice = errors.New("device directory does not exist")
 	// ErrNotMounted is a dev<N> that was a mount point once and is none now.
 	ErrNotMounted = errors.New("device directory is not mounted")
+	// ErrReplaced is a dev<N> that is another directory than when a file was begun.
+	ErrReplaced = errors.New("device directory was replaced meanwhile")
 	// ErrLength is a file that got more or fewer bytes than were announced.
 	ErrLength = errors.New("length differs from what was announced")
 	// ErrIsDir is a directory where a file was meant.

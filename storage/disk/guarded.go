@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
@@ -50,8 +51,16 @@ func (d *Device) do(bytes int64, op func() error) error {
 		return err
 	}
 	defer d.writing.leave(slot)
-	err = op()
+	return d.noticed(op())
+}
+
+// noticed draws the conclusions from an error, which may be nil, and names it for what it
+// is.
+func (d *Device) noticed(err error) error {
 	d.notice(err)
+	if isTrouble(err) {
+		return fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
 	return err
 }
 
@@ -137,6 +146,9 @@ func (f *guardedFile) Write(p []byte) (n int, err error) {
 	f.written += int64(n)
 	return n, err
 }
+
+// Close waits for nobody: a descriptor is given back whatever the disk does.
+func (f *guardedFile) Close() error { return f.device.noticed(f.File.Close()) }
 
 func (f *guardedFile) Preallocate(size int64) error {
 	return f.device.do(0, func() error { return f.File.Preallocate(size) })

@@ -84,12 +84,18 @@ func (d *Device) Trouble() error {
 	return nil
 }
 
-// Stalled reports whether the device is refused to everybody, because it does not answer.
+// Stalled reports whether nobody may read from the device, because it does not answer.
 func (d *Device) Stalled() bool { return d.reading.stalled.Load() }
 
+// TakesWrites reports whether uploads are not refused from the start.
+func (d *Device) TakesWrites() bool { return d.trouble.Load() == nil && !d.writing.stalled.Load() }
+
+// Running is how many operations that change the device have begun and not ended.
+func (d *Device) Running() int { return maxRunning - len(d.writing.free) }
+
 // Tick is to be called once a second, by one goroutine at a time. hung says that the system
-// knows the disk to hang.
-func (d *Device) Tick(hung bool) {
+// knows the disk to hang. It reports whether the device answers again, after it did not.
+func (d *Device) Tick(hung bool) (recovered bool) {
 	_, read := d.reading.tick(hung)
 	stalled, write := d.writing.tick(hung)
 	switch {
@@ -99,7 +105,9 @@ func (d *Device) Tick(hung bool) {
 			zap.Bool("reads", d.Stalled()), zap.Bool("writes", stalled))
 	default:
 		d.root.log.Info("device answers again", zap.String("device", d.base))
+		return true
 	}
+	return false
 }
 
 // Look finds out about the disk: whether it is mounted, and read-only, and, when there was
