@@ -26,7 +26,7 @@ type opener struct {
 
 func newOpener(t *testing.T) *opener {
 	t.Helper()
-	root, err := disk.NewRoot(t.TempDir(), false, nil)
+	root, err := disk.NewRoot(t.TempDir(), disk.Rules{}, nil)
 	if err == nil {
 		err = root.Declare(1)
 	}
