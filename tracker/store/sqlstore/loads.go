@@ -50,7 +50,8 @@ func newLoads(db database, turns int) *company.Company[mogile.FID, store.Known] 
 		Alone: func(ctx context.Context, fid mogile.FID) (known store.Known, err error) {
 			err = db.read(ctx, func(t *tx) error {
 				all, err := loadFiles(t, []mogile.FID{fid})
-				if known = all[fid]; err == nil && known.FID != fid {
+				found := false
+				if known, found = all[fid]; err == nil && !found {
 					err = store.ErrNotFound
 				}
 				return err
