@@ -51,6 +51,12 @@ func ParseRange(v string, size int64) (list []string, ok bool) {
 	return list, ok
 }
 
+// ParseContentRange gives the part of a Content-Range header.
+func ParseContentRange(h http.Header) (first, length int64, part bool, err error) {
+	s, part, err := parseContentRange(h)
+	return s.first, s.length, part, err
+}
+
 // HoldFsck takes the device's turn of digests for fsck until release is called.
 func (n *Node) HoldFsck(dev mogile.DevID) (release func()) {
 	d, err := n.devices.get(dev)

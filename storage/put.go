@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"net/http"
 	"time"
 
@@ -26,8 +27,13 @@ func (n *Node) put(w http.ResponseWriter, r *http.Request, t target) {
 		refuse(w, http.StatusForbidden, "The node writes this file")
 		return
 	}
-	if r.Header.Get("Content-Range") != "" {
-		refuse(w, http.StatusNotImplemented, "Content-Range is not supported")
+	part, ranged, err := parseContentRange(r.Header)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if ranged {
+		n.putPart(w, r, t, part)
 		return
 	}
 	sum := newBodySum(r)
@@ -44,9 +50,16 @@ func (n *Node) put(w http.ResponseWriter, r *http.Request, t target) {
 	n.store(w, r, t, upload{dst, sum})
 }
 
+// destination takes a body, and keeps it once Commit returned nil.
+type destination interface {
+	io.Writer
+	Commit() error
+	Abort()
+}
+
 // upload is where a body goes.
 type upload struct {
-	dst *disk.Writer
+	dst destination
 	sum *bodySum
 }
 

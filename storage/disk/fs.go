@@ -17,6 +17,7 @@ type Site string
 // The sites of this package.
 const (
 	SitePut     Site = "put"     // the temporary, its rename, the sync of its directory
+	SitePart    Site = "part"    // a part of a file, written in place
 	SiteParent  Site = "parent"  // directories above a file
 	SiteAbort   Site = "abort"   // removal of a temporary that is not wanted
 	SiteDelete  Site = "delete"  // removal of a stored file
@@ -33,6 +34,9 @@ type FS interface {
 	// Create makes a new file for writing and keeps it locked until the FS is
 	// closed, which is later than the file is. A file that exists is an error.
 	Create(site Site, name string) (File, error)
+	// OpenAt opens a file for writing in place from an offset on, and makes it when it
+	// is absent. Beyond its end a hole is left.
+	OpenAt(site Site, name string, offset int64) (File, error)
 	// Mkdir gives fs.ErrExist for a name that exists.
 	Mkdir(site Site, name string) error
 	// Rename replaces a file of the new name; a directory there is ErrIsDir.
@@ -110,6 +114,18 @@ func (s *osFS) Create(_ Site, name string) (File, error) {
 		// A sweep took it in the moment before it was locked.
 		held.Close()
 	}
+}
+
+func (s *osFS) OpenAt(_ Site, name string, offset int64) (File, error) {
+	f, err := s.root.OpenFile(name, os.O_WRONLY|os.O_CREATE, filePerm)
+	if err != nil {
+		return nil, escaped(err)
+	}
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return osFile{f}, nil
 }
 
 func (s *osFS) Mkdir(_ Site, name string) error  { return escaped(s.root.Mkdir(name, dirPerm)) }

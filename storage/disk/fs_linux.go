@@ -215,6 +215,14 @@ func (s *linuxFS) Lstat(site Site, name string) (info fs.FileInfo, err error) {
 
 func (s *linuxFS) Space(Site) (Space, error) { return spaceOf(s.dir) }
 
+func (s *linuxFS) OpenAt(site Site, name string, offset int64) (File, error) {
+	rest, err := s.portable()
+	if err != nil {
+		return nil, err
+	}
+	return rest.OpenAt(site, name, offset)
+}
+
 func (s *linuxFS) Overwrite(site Site, name string, content []byte) error {
 	rest, err := s.portable()
 	if err != nil {

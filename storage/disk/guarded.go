@@ -76,6 +76,18 @@ func (s guarded) Create(site Site, name string) (File, error) {
 	return &guardedFile{File: f, device: s.device}, nil
 }
 
+func (s guarded) OpenAt(site Site, name string, offset int64) (File, error) {
+	var f File
+	err := s.device.do(0, func() (err error) {
+		f, err = s.FS.OpenAt(site, name, offset)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &guardedFile{File: f, device: s.device}, nil
+}
+
 func (s guarded) Mkdir(site Site, name string) error {
 	return s.device.do(0, func() error { return s.FS.Mkdir(site, name) })
 }

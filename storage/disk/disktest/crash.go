@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -153,6 +154,22 @@ func (s crashFS) Create(site disk.Site, name string) (f disk.File, err error) {
 	return f, err
 }
 
+func (s crashFS) OpenAt(site disk.Site, name string, offset int64) (f disk.File, err error) {
+	s.c.do(func() {
+		if f, err = s.FS.OpenAt(site, name, offset); err != nil {
+			return
+		}
+		dir, base := s.entry(name)
+		n := dir.live[base]
+		if n == nil {
+			n = new(inode)
+			dir.live[base] = n
+		}
+		f = &crashPart{crashFile{f, s.c, n}, offset}
+	})
+	return f, err
+}
+
 func (s crashFS) Mkdir(site disk.Site, name string) (err error) {
 	s.c.do(func() {
 		if err = s.FS.Mkdir(site, name); err == nil {
@@ -222,4 +239,25 @@ func (f crashFile) Sync() error {
 	}
 	f.c.do(func() { f.n.synced, f.n.settled = f.n.data, true })
 	return nil
+}
+
+// crashPart is a file that is written in place. What a sync does not cover is taken for
+// lost with the whole file.
+type crashPart struct {
+	crashFile
+	offset int64
+}
+
+func (f *crashPart) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	f.c.do(func() {
+		data := slices.Clone(f.n.data)
+		if missing := int(f.offset) + n - len(data); missing > 0 {
+			data = append(data, make([]byte, missing)...)
+		}
+		copy(data[f.offset:], p[:n])
+		f.n.data, f.n.settled = data, false
+	})
+	f.offset += int64(n)
+	return n, err
 }

@@ -85,6 +85,17 @@ func (s faultFS) Create(site disk.Site, name string) (disk.File, error) {
 	return faultFile{file, s.f, site}, nil
 }
 
+func (s faultFS) OpenAt(site disk.Site, name string, offset int64) (disk.File, error) {
+	if err := s.f.step(site, "open at"); err != nil {
+		return nil, err
+	}
+	file, err := s.FS.OpenAt(site, name, offset)
+	if err != nil {
+		return nil, err
+	}
+	return faultFile{file, s.f, site}, nil
+}
+
 func (s faultFS) Mkdir(site disk.Site, name string) error {
 	if err := s.f.step(site, "mkdir"); err != nil {
 		return err
