@@ -57,6 +57,12 @@ func ParseContentRange(h http.Header) (first, length int64, part bool, err error
 	return s.first, s.length, part, err
 }
 
+// WantedDigest gives the algorithm that Want-Repr-Digest asks for.
+func WantedDigest(values ...string) (name string, ok bool) {
+	d, ok := wantedDigest(values)
+	return string(d), ok
+}
+
 // HoldFsck takes the device's turn of digests for fsck until release is called.
 func (n *Node) HoldFsck(dev mogile.DevID) (release func()) {
 	d, err := n.devices.get(dev)

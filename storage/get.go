@@ -55,6 +55,9 @@ func (n *Node) serve(w http.ResponseWriter, r *http.Request, t target, g getting
 		refuse(w, http.StatusNotFound, "Not found")
 		return
 	}
+	if !n.sayDigest(w, r, t, g) {
+		return
+	}
 	switch err := g.serve(w, r); {
 	case errors.Is(err, errUnread):
 		unsetHeader(w.Header())

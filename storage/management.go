@@ -155,23 +155,12 @@ func (a asked) Digest(ctx context.Context, uri string, hash mogile.HashType, fsc
 }
 
 func (n *Node) digest(ctx context.Context, f *os.File, hash mogile.HashType) (mogile.Checksum, error) {
-	buf := n.buffers.getLarge()
-	defer n.buffers.putLarge(buf)
-	h, offset := hash.New(), int64(0)
-	for {
-		got, err := f.Read(buf[:])
-		h.Write(buf[:got])
-		offset += int64(got)
-		if err == io.EOF {
-			return mogile.Checksum{Type: hash, Sum: h.Sum(nil)}, nil
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return mogile.Checksum{}, &sidechannel.ReadError{Offset: offset, Err: err}
-		}
+	h := hash.New()
+	offset, err := n.feed(ctx, h, f)
+	if err != nil {
+		return mogile.Checksum{}, &sidechannel.ReadError{Offset: offset, Err: err}
 	}
+	return mogile.Checksum{Type: hash, Sum: h.Sum(nil)}, nil
 }
 
 func (a asked) Watch() (<-chan []byte, func(), error) {
