@@ -19,9 +19,6 @@ import (
 type device struct {
 	*disk.Device
 	id mogile.DevID
-	// fsck holds one element while a digest for fsck reads the device: a tracker
-	// asks for many, and they must not starve the readers.
-	fsck chan struct{}
 	// measuring is set while the usage file is written, looking while the disk is
 	// looked at. A disk that hangs keeps one goroutine, not one for each interval.
 	measuring, looking atomic.Bool
@@ -75,7 +72,7 @@ func (ds *devices) admit(dev mogile.DevID) (*device, error) {
 	if d, ok := old[dev]; ok {
 		return d, nil
 	}
-	d := &device{Device: found, id: dev, fsck: make(chan struct{}, 1)}
+	d := &device{Device: found, id: dev}
 	all := maps.Clone(old)
 	all[dev] = d
 	ds.current.Store(&all)

@@ -63,14 +63,25 @@ func WantedDigest(values ...string) (name string, ok bool) {
 	return string(d), ok
 }
 
-// HoldFsck takes the device's turn of digests for fsck until release is called.
+// HoldFsck takes the turn of digests for fsck on the file system of a device's usage file
+// until release is called.
 func (n *Node) HoldFsck(dev mogile.DevID) (release func()) {
 	d, err := n.devices.get(dev)
 	if err != nil {
 		panic(err)
 	}
-	d.fsck <- struct{}{}
-	return func() { <-d.fsck }
+	f, err := d.Open(usageName)
+	if err != nil {
+		panic(err)
+	}
+	defer f.Close()
+	fileSystem, err := disk.FileSystemOf(f)
+	if err != nil {
+		panic(err)
+	}
+	turn := n.fsck.at(fileSystem)
+	turn <- struct{}{}
+	return func() { <-turn }
 }
 
 // GetAfter is a GET between whose opening of the file and its reading something happens.

@@ -111,21 +111,20 @@ func (n *Node) release(c io.Closer) {
 type asked struct{ *Node }
 
 // open finds the file of a URI.
-func (a asked) open(uri string) (*os.File, *device, error) {
+func (a asked) open(uri string) (*os.File, error) {
 	t := parsePath(uri)
 	if t.kind != pathFile && t.kind != pathDir {
-		return nil, nil, fmt.Errorf("open %q: %w", uri, fs.ErrNotExist)
+		return nil, fmt.Errorf("open %q: %w", uri, fs.ErrNotExist)
 	}
 	d, err := a.devices.get(t.dev)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	f, err := d.Open(t.name)
-	return f, d, err
+	return d.Open(t.name)
 }
 
 func (a asked) Size(uri string) (int64, error) {
-	f, _, err := a.open(uri)
+	f, err := a.open(uri)
 	if err != nil {
 		return 0, err
 	}
@@ -138,18 +137,13 @@ func (a asked) Size(uri string) (int64, error) {
 }
 
 func (a asked) Digest(ctx context.Context, uri string, hash mogile.HashType, fsck bool) (mogile.Checksum, error) {
-	f, d, err := a.open(uri)
+	f, err := a.open(uri)
 	if err != nil {
 		return mogile.Checksum{}, err
 	}
 	defer f.Close()
 	if fsck {
-		select {
-		case d.fsck <- struct{}{}:
-			defer func() { <-d.fsck }()
-		case <-ctx.Done():
-			return mogile.Checksum{}, ctx.Err()
-		}
+		return a.fsckDigest(ctx, f, hash)
 	}
 	return a.digest(ctx, f, hash)
 }

@@ -78,7 +78,7 @@ func TestSideChannelAnswersFromTheDisk(t *testing.T) {
 	}
 }
 
-func TestDigestsForFsckTakeTurnsOnADevice(t *testing.T) {
+func TestDigestsForFsckTakeTurnsOnAFileSystem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, fsck, l := pipedNode(t)
 		plain := dialPipe(t, l)
@@ -89,7 +89,7 @@ func TestDigestsForFsckTakeTurnsOnADevice(t *testing.T) {
 			got, err := bufio.NewReader(c).ReadString('\n')
 			answers <- fmt.Sprint(got, err)
 		}
-		go ask(fsck, "MD5 /dev1/usage fsck\n")
+		go ask(fsck, "MD5 /dev2/usage fsck\n")
 		synctest.Wait()
 		if len(answers) != 0 {
 			t.Errorf("while another runs: got %q; want to wait", <-answers)
@@ -180,10 +180,10 @@ func (l pipeListener) Accept() (net.Conn, error) {
 func (l pipeListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
 func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
-// pipedNode serves a node with dev1 on pipes, and connects to it.
+// pipedNode serves a node with dev1 and dev2, on one file system, on pipes, and connects to it.
 func pipedNode(t *testing.T) (*storage.Node, net.Conn, pipeListener) {
 	t.Helper()
-	n, err := storage.OpenWith(storage.Config{Root: t.TempDir(), Devices: []mogile.DevID{1}}, disk.OpenFS, time.Millisecond)
+	n, err := storage.OpenWith(storage.Config{Root: t.TempDir(), Devices: []mogile.DevID{1, 2}}, disk.OpenFS, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,6 +76,7 @@ type Node struct {
 	devices *devices
 	files   *disk.OpenFiles[content]
 	watches watches
+	fsck    turns
 	buffers buffers
 
 	swept chan struct{} // closed after the sweep at the start
