@@ -1,8 +1,14 @@
 package storage_test
 
 import (
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage"
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
 func TestDeleteOfAllKindsOfPath(t *testing.T) {
@@ -60,5 +66,27 @@ func TestOtherMethods(t *testing.T) {
 	}
 	if got := s.stored(t); len(got) != 0 {
 		t.Errorf("stored: got %v; want nothing", got)
+	}
+}
+
+// forbidden is a disk whose directories may not be changed.
+type forbidden struct{ disk.FS }
+
+func (forbidden) Remove(disk.Site, string) error {
+	return &fs.PathError{Op: "unlinkat", Path: "/secret", Err: syscall.EACCES}
+}
+
+func TestDeleteWithoutPermissionIs403(t *testing.T) {
+	config := storage.Config{Root: t.TempDir(), Devices: []mogile.DevID{1}}
+	s := serverWith(t, config, func(path string) (disk.FS, error) {
+		dir, err := disk.OpenFS(path)
+		return forbidden{dir}, err
+	})
+	s.mustPut(t, fidPath, "x")
+	if a := s.do(t, "DELETE", fidPath, ""); a.status != 403 || strings.Contains(a.body, "secret") {
+		t.Errorf("got %d %s; want 403 without a path of the system", a.status, a.body)
+	}
+	if a := s.do(t, "GET", fidPath, ""); a.body != "x" {
+		t.Errorf("after it: got %d %q; want the file", a.status, a.body)
 	}
 }

@@ -164,3 +164,14 @@ func (a asked) Watch() (<-chan []byte, func(), error) {
 	blocks := a.watches.add()
 	return blocks, func() { a.watches.remove(blocks) }, nil
 }
+
+// Shutdown tells whoever configured the node that a peer wants it to end.
+func (a asked) Shutdown() bool {
+	if a.shutdown == nil {
+		a.log.Warn("somebody asked the side channel in vain for a shutdown: the storage node lacks allow_shutdown")
+		return false
+	}
+	a.log.Warn("the side channel was asked for a shutdown")
+	a.shutdown()
+	return true
+}

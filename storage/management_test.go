@@ -78,6 +78,19 @@ func TestSideChannelAnswersFromTheDisk(t *testing.T) {
 	}
 }
 
+func TestShutdownIsLeftToWhoeverConfiguredTheNode(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	s := serverWith(t, storage.Config{
+		Root: t.TempDir(), Devices: []mogile.DevID{1}, Shutdown: func() { asked <- struct{}{} },
+	}, nil)
+	conn, in, _ := manage(t, s)
+	fmt.Fprint(conn, "shutdown graceful\n")
+	if b, err := io.ReadAll(in); len(b) > 0 || err != nil {
+		t.Errorf("got %q, %v; want the end without an answer", b, err)
+	}
+	<-asked
+}
+
 func TestDigestsForFsckTakeTurnsOnAFileSystem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, fsck, l := pipedNode(t)

@@ -34,6 +34,9 @@ type Config struct {
 	MinFreeSpace int64
 	// UsageInterval is how often usage files are written; 0 means 10 seconds.
 	UsageInterval time.Duration
+	// Shutdown is called when the side channel gets the line shutdown, and must return at
+	// once. Optional; nil means that the line is unknown there.
+	Shutdown func()
 	// Logger is told about trouble; nil logs nothing.
 	Logger *zap.Logger
 
@@ -75,9 +78,11 @@ type Node struct {
 	kernel  blockdev.Kernel
 	devices *devices
 	files   *disk.OpenFiles[content]
-	watches watches
-	fsck    turns
-	buffers buffers
+	// shutdown is Config's.
+	shutdown func()
+	watches  watches
+	fsck     turns
+	buffers  buffers
 
 	swept chan struct{} // closed after the sweep at the start
 
@@ -132,7 +137,7 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 		}
 	}
 	n := &Node{
-		log: c.Logger, kernel: c.kernel, devices: newDevices(root), files: disk.NewOpenFiles(newContent),
+		log: c.Logger, kernel: c.kernel, devices: newDevices(root), shutdown: c.Shutdown, files: disk.NewOpenFiles(newContent),
 		open: make(map[io.Closer]struct{}), swept: make(chan struct{}),
 	}
 	if err := n.scan(); err != nil {

@@ -41,7 +41,7 @@ func DigestAnswer(c Command, sum mogile.Checksum, err error) string {
 	return c.URI + " " + c.Hash.String() + "=" + sum.Hex() + lineEnd
 }
 
-// refusal answers what is neither a size nor a digest.
+// refusal answers what is neither a size nor a digest, and a shutdown that is not allowed.
 func refusal(c Command) string {
 	switch c.Verb {
 	case Blank:

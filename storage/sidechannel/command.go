@@ -21,6 +21,8 @@ const (
 	Watch
 	// Traversal is a size or digest of a path with "..".
 	Traversal
+	// Shutdown is to end the node; to most nodes it is unknown.
+	Shutdown
 )
 
 // Command is one line, understood.
@@ -59,6 +61,8 @@ func Parse(line string) Command {
 		c.parseDigest(words[1:])
 	case strings.EqualFold(c.Word, "watch") && len(words) == 1:
 		c.Verb = Watch
+	case c.Word == "shutdown" && (len(words) == 1 || len(words) == 2 && words[1] == "graceful"):
+		c.Verb = Shutdown
 	case aioThreads.MatchString(strings.TrimSpace(line)):
 		c.Verb = Blank
 	}

@@ -6,5 +6,6 @@
 // order of the lines. After watch it only writes blocks, until either side ends.
 //
 // It opens no files, listens nowhere and can't change the node: the commands of the
-// reference that stop or reconfigure it are unknown here on purpose.
+// reference that reconfigure it are unknown here on purpose. Whether shutdown is known is
+// the node's business.
 package sidechannel

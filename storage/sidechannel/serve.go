@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -24,24 +25,44 @@ type Node interface {
 	// called once. A reader that is late misses blocks. It fails when the system
 	// does not tell about its disks.
 	Watch() (blocks <-chan []byte, stop func(), err error)
+	// Shutdown begins to end the node, if it may be ended from here, and reports
+	// whether it does. It must not wait for connections to end.
+	Shutdown() bool
 }
 
 // maxLineLen bounds a line: a path has some forty bytes, the longest a node accepts
 // a few hundred. A longer line ends the connection.
 const maxLineLen = 4096
 
-// Serve answers a connection until its peer ends it, a line is too long, or ctx
-// ends. It does not close conn; whoever ends ctx must, to wake it from reading.
+// answerTimeout bounds the wait for a peer that does not take its answer, or its block. A
+// peer that is silent may stay as long as it likes.
+const answerTimeout = 2 * time.Minute
+
+// Serve answers a connection until its peer ends it, does not take what it asked for, a
+// line is too long, or ctx ends. It does not close conn; whoever ends ctx must, to wake it
+// from reading.
 func Serve(ctx context.Context, conn io.ReadWriter, node Node) error {
 	s := session{
 		node: node,
 		in:   bufio.NewReaderSize(conn, maxLineLen),
-		out:  bufio.NewWriter(conn),
+		out:  bufio.NewWriter(impatient{conn}),
 	}
 	if err := s.run(ctx); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("serve side channel: %w", err)
 	}
 	return nil
+}
+
+// impatient gives up writing to a peer that does not read, when the connection can.
+type impatient struct{ conn io.Writer }
+
+func (w impatient) Write(p []byte) (int, error) {
+	if c, ok := w.conn.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		if err := c.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+			return 0, err
+		}
+	}
+	return w.conn.Write(p)
 }
 
 type session struct {
@@ -93,6 +114,10 @@ func (s *session) answer(ctx context.Context, c Command) error {
 		}
 		sum, err := s.node.Digest(ctx, c.URI, c.Hash, c.Fsck)
 		return s.write(DigestAnswer(c, sum, err))
+	case Shutdown:
+		if s.node.Shutdown() {
+			return errors.Join(s.out.Flush(), io.EOF) // there is no answer to it
+		}
 	}
 	return s.write(refusal(c))
 }

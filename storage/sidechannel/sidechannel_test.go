@@ -9,8 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -43,8 +45,10 @@ func TestParse(t *testing.T) {
 		"SHA-256 /a":                  {Word: "SHA-256"},
 		"watch me":                    {Word: "watch"},
 		"server aio_threads = many":   {Word: "server"},
-		"shutdown":                    {Word: "shutdown"},
-		"shutdown graceful":           {Word: "shutdown"},
+		"shutdown":                    {Verb: sidechannel.Shutdown, Word: "shutdown"},
+		"shutdown graceful":           {Verb: sidechannel.Shutdown, Word: "shutdown"},
+		"shutdown now":                {Word: "shutdown"},
+		"Shutdown":                    {Word: "Shutdown"},
 		"version":                     {Word: "version"},
 		"quit":                        {Word: "quit"},
 	} {
@@ -59,6 +63,15 @@ type node struct {
 	blocks  chan []byte
 	stopped chan struct{}
 	began   chan struct{} // tells of a digest that waits for its context
+	ended   chan struct{} // takes word of a shutdown; nil when none is allowed
+}
+
+func (n node) Shutdown() bool {
+	if n.ended == nil {
+		return false
+	}
+	n.ended <- struct{}{}
+	return true
 }
 
 func (node) Size(uri string) (int64, error) {
@@ -143,6 +156,44 @@ func TestAnswerDoesNotWaitForALineThatIsNotComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.expect(t, "/b -1\r\n")
+}
+
+func TestShutdownHasNoAnswerWhereItIsAllowed(t *testing.T) {
+	for _, line := range []string{"shutdown", "shutdown graceful"} {
+		n := node{ended: make(chan struct{}, 1)}
+		s := serve(t, n)
+		go io.WriteString(s, "size /a\n"+line+"\nsize /a\n")
+		s.expect(t, "/a 5\r\n")
+		if b, err := io.ReadAll(s.in); len(b) != 0 || err != nil {
+			t.Errorf("%s: got %q, %v; want the end", line, b, err)
+		}
+		if err := <-s.done; err != nil || len(n.ended) != 1 {
+			t.Errorf("%s: got %v, and %d words of it; want nil and one", line, err, len(n.ended))
+		}
+	}
+	s := serve(t, node{})
+	go io.WriteString(s, "shutdown graceful\nsize /a\n")
+	s.expect(t, "ERROR: unknown command: shutdown\r\n/a 5\r\n")
+}
+
+func TestAPeerThatDoesNotReadIsDropped(t *testing.T) {
+	for _, line := range []string{"watch\n", "size /a\n"} {
+		synctest.Test(t, func(t *testing.T) {
+			n := node{blocks: make(chan []byte), stopped: make(chan struct{})}
+			ours, theirs := net.Pipe() // has no buffer: nothing is taken before it is read
+			defer ours.Close()
+			done := make(chan error, 1)
+			go func() { done <- sidechannel.Serve(t.Context(), theirs, n) }()
+			io.WriteString(ours, line)
+			start := time.Now()
+			if line == "watch\n" {
+				n.blocks <- []byte(".\n")
+			}
+			if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) > 10*time.Minute {
+				t.Errorf("%q: got %v after %v; want a deadline", line, err, time.Since(start))
+			}
+		})
+	}
 }
 
 func TestTooLongALineEndsTheConnection(t *testing.T) {
