@@ -53,7 +53,9 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			root       <directory>
 //			devices    <devid>...
 //			address    <ip:port>
+//			get_port   <port>
 //			management <address>|off
+//			allow_shutdown
 //			register   [<address>...]
 //			durable    on|off
 //			write_from <range>|cluster...

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,11 +178,7 @@ func (h *Handler) fillDefaults() {
 	if len(h.Methods) == 0 {
 		h.Methods = []string{http.MethodGet}
 	}
-	allowed := slices.Compact(slices.Sorted(slices.Values(h.Methods)))
-	if slices.Contains(allowed, http.MethodGet) {
-		allowed = append(allowed, http.MethodHead)
-	}
-	h.allow = strings.Join(allowed, ", ")
+	h.allow = allowHeader(h.Methods)
 	if h.LocationCache == nil {
 		h.LocationCache = &LocationCache{Off: h.ClientZone}
 	}
@@ -205,12 +200,7 @@ func (h *Handler) Validate() error {
 	case h.ClientZone && !h.LocationCache.Off:
 		return errors.New("client_zone: who asks decides where a file is, so locations can't be cached: leave location_cache out")
 	}
-	for _, m := range h.Methods {
-		if m != http.MethodGet && m != http.MethodPut && m != http.MethodDelete {
-			return fmt.Errorf("methods: %s is not one of GET, PUT, DELETE", m)
-		}
-	}
-	return nil
+	return validateMethods(h.Methods)
 }
 
 // pooledLocations is a cache that is told of every change until it is closed.
@@ -265,14 +255,8 @@ func (h *Handler) Cleanup() error {
 // ServeHTTP answers the request, or hands it on when the key is unknown and
 // pass_thru is set.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !h.allowed(r.Method) {
-		w.Header().Set("Allow", h.allow)
-		if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
-			// The client waits for word before it sends a body that nobody will
-			// read. Since Caddy wraps bodies, net/http would wait for it too.
-			w.Header().Set("Connection", "close")
-		}
-		return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
+	if !allows(h.Methods, r.Method) {
+		return methodNotAllowed(w, r, h.allow)
 	}
 	err := h.serve(w, r)
 	if err == nil {
@@ -304,13 +288,6 @@ func asHandlerError(w http.ResponseWriter, err error) error {
 		w.Header().Set("Retry-After", strconv.Itoa(int(failed.RetryAfter/time.Second)))
 	}
 	return caddyhttp.Error(failed.Status, failed.Err)
-}
-
-func (h *Handler) allowed(method string) bool {
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	return slices.Contains(h.Methods, method)
 }
 
 // request says which file is meant.

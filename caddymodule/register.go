@@ -52,7 +52,7 @@ func (n *StorageNode) registration(ctx caddy.Context, name string, r *refs) (*re
 		return nil, err
 	}
 	return &registration{config: config, hosts: hosts, entry: client.Entry{
-		Host: mogile.HostName(name), IP: n.address.Addr().String(), Port: n.address.Port(), Devices: n.config.Devices,
+		Host: mogile.HostName(name), IP: n.address.Addr().String(), Port: n.address.Port(), GetPort: n.GetPort, Devices: n.config.Devices,
 	}}, d.Validate()
 }
 

@@ -38,9 +38,18 @@ type StorageNode struct {
 	// the port of the site that serves it. Default: `127.0.0.1:7500`.
 	Address string `json:"address,omitempty"`
 
+	// The port of a site, at the same IP address, that trackers and edges shall read
+	// from: one whose handler allows GET only, or that has more threads, another log.
+	// Default: that of `address`.
+	GetPort uint16 `json:"get_port,omitempty"`
+
 	// Where the side channel listens, which trackers ask for sizes, checksums and
 	// the devices' utilisation; `off` for none. Default: `127.0.0.1:7501`.
 	Management string `json:"management,omitempty"`
+
+	// Whether the line `shutdown` on the side channel ends this process, with everything
+	// else that it serves. Default: the line is unknown.
+	AllowShutdown bool `json:"allow_shutdown,omitempty"`
 
 	// Enter the host and its devices in the tracker of this process when it does
 	// not know them.
@@ -64,6 +73,8 @@ type StorageNode struct {
 
 	config  storage.Config
 	address netip.AddrPort
+	// getAddress is the address with GetPort, as URLs have it; empty for none.
+	getAddress string
 	// defaultAddress says that the config gives none.
 	defaultAddress bool
 	remote         *registration // nil for none
@@ -86,6 +97,12 @@ func (n *StorageNode) provision(ctx caddy.Context, name string, r *refs) error {
 	if n.address, err = netip.ParseAddrPort(n.Address); err != nil || n.address.Addr().IsUnspecified() || n.address.Port() == 0 {
 		return fmt.Errorf("address %s: want the IP address and the port at which others reach the node, as in %s", n.Address, defaultNodeAddress)
 	}
+	if n.GetPort == n.address.Port() {
+		return fmt.Errorf("get_port %d is the port of address already: leave it out", n.GetPort)
+	}
+	if n.GetPort != 0 {
+		n.getAddress = netip.AddrPortFrom(n.address.Addr(), n.GetPort).String()
+	}
 	if n.Management != managementOff {
 		if _, err := parseListen(n.Management, defaultManagementPort); err != nil {
 			return fmt.Errorf("management %s: %w", n.Management, err)
@@ -97,7 +114,7 @@ func (n *StorageNode) provision(ctx caddy.Context, name string, r *refs) error {
 	if n.remote, err = n.registration(ctx, name, r); err != nil {
 		return err
 	}
-	key, err := json.Marshal([]any{name, n.config.Root, n.Devices, n.Fast, n.MinFreeSpace})
+	key, err := json.Marshal([]any{name, n.config.Root, n.Devices, n.Fast, n.MinFreeSpace, n.AllowShutdown})
 	if err != nil {
 		return err
 	}
@@ -150,6 +167,9 @@ func (n *StorageNode) nodeConfig() (storage.Config, error) {
 func (n *StorageNode) build(_ context.Context, log *zap.Logger) (*storage.Node, error) {
 	config := n.config
 	config.Logger = log
+	if n.AllowShutdown {
+		config.Shutdown = func() { endProcess(log) }
+	}
 	return storage.Open(config)
 }
 
@@ -178,16 +198,20 @@ func (n *StorageNode) start(ctx context.Context, log *zap.Logger, r *refs) error
 
 func (n *StorageNode) declare(name string, d *tracker.Declaration) {
 	d.Hosts = append(d.Hosts, tracker.DeclaredHost{
-		Name: mogile.HostName(name), IP: n.address.Addr().String(), Port: n.address.Port(),
+		Name: mogile.HostName(name), IP: n.address.Addr().String(), Port: n.address.Port(), GetPort: n.GetPort,
 	})
 	for _, dev := range n.config.Devices {
 		d.Devices = append(d.Devices, tracker.DeclaredDevice{DevID: dev, Host: mogile.HostName(name)})
 	}
 }
 
-// holds reports whether a copy's URL is on this node: at its address, whatever
-// the device.
+// holds reports whether a copy's URL is on this node: at its address or its get port,
+// whatever the device.
 func (n *StorageNode) holds(c mogile.Copy) bool {
 	rest, ok := strings.CutPrefix(c.URL, "http://")
-	return ok && strings.HasPrefix(rest, n.Address) && strings.HasPrefix(rest[len(n.Address):], "/")
+	if !ok {
+		return false
+	}
+	host, _, ok := strings.Cut(rest, "/")
+	return ok && (host == n.Address || n.getAddress != "" && host == n.getAddress)
 }

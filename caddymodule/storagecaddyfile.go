@@ -17,6 +17,10 @@ func (n *StorageNode) parseBlock(d *caddyfile.Dispenser) error {
 			err = n.parseDevices(d)
 		case "address":
 			err = oneArg(d, &n.Address)
+		case "get_port":
+			err = n.parseGetPort(d)
+		case "allow_shutdown":
+			err = oneFlag(d, &n.AllowShutdown)
 		case "management":
 			err = oneArg(d, &n.Management)
 		case "register":
@@ -68,5 +72,21 @@ func (n *StorageNode) parseDevices(d *caddyfile.Dispenser) error {
 		}
 		n.Devices = append(n.Devices, uint32(dev))
 	}
+	return nil
+}
+
+func (n *StorageNode) parseGetPort(d *caddyfile.Dispenser) error {
+	if n.GetPort != 0 {
+		return d.Err("get_port stands twice")
+	}
+	var word string
+	if err := oneArg(d, &word); err != nil {
+		return err
+	}
+	port, err := strconv.ParseUint(word, 10, 16)
+	if err != nil || port == 0 {
+		return d.Errf("get_port %s: want a port's number", word)
+	}
+	n.GetPort = uint16(port)
 	return nil
 }

@@ -21,6 +21,11 @@ type StorageHandler struct {
 	// is just one.
 	Node string `json:"node,omitempty"`
 
+	// What clients may do here: `GET` (which brings HEAD), `PUT` (which brings MKCOL),
+	// `DELETE`. Others are answered 405. Default: all of them.
+	Methods []string `json:"methods,omitempty"`
+
+	allow  string // the Allow header of a 405; empty when nothing is left out
 	shared *shared[*storage.Node]
 	fence  *storage.Fence
 }
@@ -48,13 +53,22 @@ func (h *StorageHandler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("no storage node %q is configured: the mogilefs app has %q", h.Node, names)
 	}
 	h.shared, h.fence = node.shared, node.fence
+	if len(h.Methods) > 0 {
+		h.allow = allowHeader(h.Methods)
+	}
 	return nil
 }
+
+// Validate refuses methods that a node does not have.
+func (h *StorageHandler) Validate() error { return validateMethods(h.Methods) }
 
 // ServeHTTP hands the request to the node.
 func (h *StorageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	if !h.fence.Admits(w, r) {
 		return nil
+	}
+	if h.allow != "" && !h.allowed(r.Method) {
+		return methodNotAllowed(w, r, h.allow)
 	}
 	h.shared.hold()
 	defer h.letGo()
@@ -66,6 +80,13 @@ func (h *StorageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ cad
 	return nil
 }
 
+func (h *StorageHandler) allowed(method string) bool {
+	if method == "MKCOL" {
+		method = http.MethodPut // which makes the directories that MKCOL asks for
+	}
+	return allows(h.Methods, method)
+}
+
 func (h *StorageHandler) letGo() {
 	if err := h.shared.letGo(); err != nil {
 		h.shared.log.Error("close the storage node of an earlier config", zap.Error(err))
@@ -74,7 +95,9 @@ func (h *StorageHandler) letGo() {
 
 // UnmarshalCaddyfile reads
 //
-//	mogilefs_storage [<matcher>] [<node>]
+//	mogilefs_storage [<matcher>] [<node>] {
+//		methods GET|PUT|DELETE...
+//	}
 func (h *StorageHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive
 	if d.NextArg() {
@@ -84,7 +107,13 @@ func (h *StorageHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.ArgErr()
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		return d.Errf("unrecognized subdirective: %s", d.Val())
+		if d.Val() != "methods" {
+			return d.Errf("unrecognized subdirective: %s", d.Val())
+		}
+		var err error
+		if h.Methods, err = someArgs(d, h.Methods); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -106,6 +135,7 @@ func appOf(ctx caddy.Context) (*App, error) {
 
 var (
 	_ caddy.Provisioner           = (*StorageHandler)(nil)
+	_ caddy.Validator             = (*StorageHandler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*StorageHandler)(nil)
 	_ caddyfile.Unmarshaler       = (*StorageHandler)(nil)
 )

@@ -11,9 +11,11 @@ import (
 
 // Entry is a storage node that a tracker should know.
 type Entry struct {
-	Host    mogile.HostName
-	IP      string
-	Port    uint16
+	Host mogile.HostName
+	IP   string
+	Port uint16
+	// GetPort is where reads go; 0 means to Port.
+	GetPort uint16
 	Devices []mogile.DevID
 }
 
@@ -74,12 +76,18 @@ func (c *Client) enterHost(ctx context.Context, e Entry, done *Entered) (mogile.
 			done.Differs = append(done.Differs, fmt.Sprintf("host %s is known at %s, not at %s",
 				h.Name, mogile.HostAddr(h.IP, h.Port), mogile.HostAddr(e.IP, e.Port)))
 		}
+		if e.GetPort != 0 && h.GetPort != e.GetPort {
+			done.Differs = append(done.Differs, fmt.Sprintf("host %s is known with the get port %d, not %d: 0 is none", h.Name, h.GetPort, e.GetPort))
+		}
 		return h.ID, nil
 	}
 	var args protocol.Pairs
 	args.Add("host", string(e.Host))
 	args.Add("ip", e.IP)
 	args.AddInt("port", int64(e.Port))
+	if e.GetPort != 0 {
+		args.AddInt("getport", int64(e.GetPort))
+	}
 	args.Add("status", string(mogile.HostAlive))
 	values, err := c.Do(ctx, "create_host", args)
 	if err != nil {

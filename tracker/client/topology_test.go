@@ -126,6 +126,29 @@ func TestEnterChangesNothingThatIsKnown(t *testing.T) {
 	}
 }
 
+func TestEnterTellsOfAPortForReaders(t *testing.T) {
+	entry := entry
+	entry.GetPort = 7510
+	f := newFake(t)
+	f.on("get_hosts", say("OK hosts=0"))
+	f.on("create_host", say("OK hostid=4&hostname=node1"))
+	f.on("get_devices", say(both))
+	if _, err := newClient(t, addrs(f)).Enter(t.Context(), entry); err != nil {
+		t.Error(err)
+	}
+	wantHeard(t, f, "get_hosts", "create_host host=node1&ip=10.0.0.1&port=7500&getport=7510&status=alive", "get_devices")
+
+	for hosts, differs := range map[string]int{known: 1, known + "&host1_http_get_port=7510": 0, known + "&host1_http_get_port=7511": 1} {
+		f := newFake(t)
+		f.on("get_hosts", say(hosts))
+		f.on("get_devices", say(both))
+		got, err := newClient(t, addrs(f)).Enter(t.Context(), entry)
+		if err != nil || len(got.Differs) != differs {
+			t.Errorf("%s: got %+v, %v; want %d differences", hosts, got, err, differs)
+		}
+	}
+}
+
 func TestEnterTellsWhatWentWrong(t *testing.T) {
 	for command, answer := range map[string]string{
 		"get_hosts": "ERR failure x", "create_host": "ERR host_exists x", "get_devices": "ERR failure x", "create_device": "ERR existing_devid x",

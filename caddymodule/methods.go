@@ -1,0 +1,47 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// validateMethods refuses what nobody serves.
+func validateMethods(methods []string) error {
+	for _, m := range methods {
+		if m != http.MethodGet && m != http.MethodPut && m != http.MethodDelete {
+			return fmt.Errorf("methods: %s is not one of GET, PUT, DELETE", m)
+		}
+	}
+	return nil
+}
+
+// allows knows that GET brings HEAD.
+func allows(methods []string, method string) bool {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	return slices.Contains(methods, method)
+}
+
+// allowHeader is the Allow header of a 405.
+func allowHeader(methods []string) string {
+	allowed := slices.Compact(slices.Sorted(slices.Values(methods)))
+	if slices.Contains(allowed, http.MethodGet) {
+		allowed = append(allowed, http.MethodHead)
+	}
+	return strings.Join(allowed, ", ")
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request, allow string) error {
+	w.Header().Set("Allow", allow)
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		// The client waits for word before it sends a body that nobody will
+		// read. Since Caddy wraps bodies, net/http would wait for it too.
+		w.Header().Set("Connection", "close")
+	}
+	return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
+}
