@@ -50,12 +50,16 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// maxUnread is how much of a body that nobody wants net/http reads to save the connection.
+const maxUnread = 256 << 10
+
 // refuseUnread makes an answer that comes before the body was read end the connection,
-// for a client that waits for 100 (Continue). Otherwise net/http first reads what is
-// left of the body, which such a client never sends when it is refused: it knows one
+// for a client that waits for 100 (Continue), and for a body so long that net/http would
+// end it after having read a part. Otherwise net/http first reads what is left of the
+// body, which such a client never sends when it is refused: it knows one, and the length,
 // only as long as no handler above us wrapped the body, and Caddy wraps every body.
 func refuseUnread(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+	if r.ProtoMajor == 1 && (r.Header.Get("Expect") != "" || r.ContentLength > maxUnread) {
 		w.Header().Set("Connection", "close")
 	}
 }

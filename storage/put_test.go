@@ -186,10 +186,12 @@ func TestExpectIsAnsweredBeforeTheBody(t *testing.T) {
 	t.Cleanup(wrapped.Close)
 	for _, addr := range []string{s.addr, wrapped.Listener.Addr().String()} {
 		s.addr = addr
-		conn := s.dial(t)
-		fmt.Fprint(conn, "PUT /dev9/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-		if line, err := bufio.NewReader(conn).ReadString('\n'); line != "HTTP/1.1 404 Not Found\r\n" {
-			t.Errorf("missing device: got %q, %v; want 404 at once", line, err)
+		for _, unsent := range []string{"Expect: 100-continue\r\nContent-Length: 2", "Content-Length: 300000"} {
+			conn := s.dial(t)
+			fmt.Fprintf(conn, "PUT /dev9/x HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", unsent)
+			if line, err := bufio.NewReader(conn).ReadString('\n'); line != "HTTP/1.1 404 Not Found\r\n" {
+				t.Errorf("missing device, %s: got %q, %v; want 404 at once", unsent, line, err)
+			}
 		}
 	}
 }
