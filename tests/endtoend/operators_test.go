@@ -81,3 +81,45 @@ func operate(t *testing.T, c *process.Cluster, order string) string {
 		}
 	}
 }
+
+func TestShutdownEndsTheProcessWhereItIsAllowed(t *testing.T) {
+	c := process.NewCluster(t, process.ClusterOptions{})
+	wantStatus(t, "PUT", c.Put("kept", []byte("kept")), 201)
+	if got := tellNode(t, c, "shutdown graceful\n\n"); got != "ERROR: unknown command: shutdown\r\n\r\n" {
+		t.Errorf("where it is not allowed: got %q; want it unknown", got)
+	}
+	c.Reload(strings.Replace(c.Caddyfile(""), "storage node1 {", "storage node1 {\n allow_shutdown", 1))
+	if got := tellNode(t, c, "shutdown graceful\n\n"); got != "" {
+		t.Errorf("got %q; want nothing", got)
+	}
+	process.Eventually(t, stopWithin, "end of the process", func() bool { return !c.Alive() })
+	if tail := c.Tail(); !strings.Contains(tail, "shutdown complete") {
+		t.Errorf("got the log %s; want a graceful end", tail)
+	}
+	c.Restart()
+	wantBody(t, "GET", c.Get("kept"), []byte("kept"))
+}
+
+// tellNode sends lines to the side channel and returns all answers.
+func tellNode(t *testing.T, c *process.Cluster, lines string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", c.ManagementAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, lines); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	said, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatalf("%q: %v", lines, err)
+	}
+	return string(said)
+}
