@@ -56,15 +56,15 @@ var otherRows = []row{
 		}
 	}},
 	{section: "2.6", item: "test writes, every 15 s", held: "MKCOL, PUT, GET and a PUT with a wrong MD5 below test-write", ask: func(p *probe) {
-		path := p.onDev("test-write/test-write-99")
-		if p.do("MKCOL", p.onDev("test-write"), ""); p.do("HEAD", path, "").status == 404 {
-			p.put[path] = true
-		}
+		path, md5 := p.onDev("test-write/test-write-99"), p.onDev("test-write/test-md5")
+		p.do("MKCOL", p.onDev("test-write"), "")
+		p.owns(path)
+		p.owns(md5)
 		if got := p.do("PUT", path, "time=1 rand=2"); got.status/100 != 2 {
 			p.wrong("PUT %s: got %s; want 2xx", path, got)
 		}
 		p.holds(path, "time=1 rand=2")
-		p.wants(p.do("PUT", p.onDev("test-write/test-md5"), "hello", "Content-MD5: "+md5OfOther), 400)
+		p.wants(p.do("PUT", md5, "hello", "Content-MD5: "+md5OfOther), 400)
 	}},
 	{section: "2.6", item: "create_close, get_paths, fsck", held: "HEAD in HTTP/1.1", ask: func(p *probe) {
 		if got := p.do("HEAD", p.stored("xyz"), ""); got.status != 200 || got.length != 3 {
