@@ -31,6 +31,9 @@ type Live struct {
 	config Config
 
 	current atomic.Pointer[Snapshot]
+	// reading holds a token while somebody reads the database, so that a slow read can't
+	// publish older rows over those of a later one.
+	reading chan struct{}
 
 	mu   sync.Mutex // guards rows and seen, and the order of publications
 	rows store.Rows
@@ -42,7 +45,7 @@ func New(st store.Topology, config Config) *Live {
 	if config.DefaultMinDevCount == 0 {
 		config.DefaultMinDevCount = 2
 	}
-	l := &Live{store: st, config: config}
+	l := &Live{store: st, config: config, reading: make(chan struct{}, 1)}
 	l.publishLocked()
 	return l
 }
@@ -51,16 +54,20 @@ func New(st store.Topology, config Config) *Live {
 func (l *Live) Snapshot() *Snapshot { return l.current.Load() }
 
 // Reload reads the database and publishes what it says. On an error the old
-// snapshot stays.
+// snapshot stays. Who comes while others read waits for them, as long as ctx lets him.
 func (l *Live) Reload(ctx context.Context) error {
-	// The lock is held over the read, so that a slow read can't publish older
-	// rows over those of a later one.
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	select {
+	case l.reading <- struct{}{}:
+		defer func() { <-l.reading }()
+	case <-ctx.Done():
+		return fmt.Errorf("reload topology: %w", context.Cause(ctx))
+	}
 	rows, err := l.store.LoadTopology(ctx)
 	if err != nil {
 		return fmt.Errorf("reload topology: %w", err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.rows = rows
 	l.publishLocked()
 	return nil

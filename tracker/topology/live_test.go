@@ -1,6 +1,7 @@
 package topology_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -35,6 +36,40 @@ func TestFailedReloadKeepsTheOldSnapshot(t *testing.T) {
 	}
 	if l.Snapshot() != before {
 		t.Error("got another snapshot; want the old one")
+	}
+}
+
+// slowDatabase answers when it is let, and tells that it was asked.
+type slowDatabase struct {
+	database
+	asked, answer chan struct{}
+}
+
+func (db *slowDatabase) LoadTopology(ctx context.Context) (store.Rows, error) {
+	db.asked <- struct{}{}
+	<-db.answer
+	return db.database.LoadTopology(ctx)
+}
+
+func TestWhileOneReadsOthersObserveAndMayGiveUp(t *testing.T) {
+	rows, _ := cluster()
+	db := &slowDatabase{database{rows: rows}, make(chan struct{}), make(chan struct{})}
+	l := topology.New(db, topology.Config{})
+	read := make(chan error)
+	go func() { read <- l.Reload(t.Context()) }()
+	<-db.asked
+	l.Observe(topology.Observations{Devices: map[mogile.DevID]topology.DeviceSeen{1: {State: topology.SeenUnreachable}}})
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if err := l.Reload(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v; want the waiting reload to end with its context", err)
+	}
+	close(db.answer)
+	if err := <-read; err != nil {
+		t.Fatal(err)
+	}
+	if d, known := l.Snapshot().Device(1); !known || d.Seen.State != topology.SeenUnreachable {
+		t.Errorf("got %+v; want what was observed meanwhile", d)
 	}
 }
 
