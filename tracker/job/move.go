@@ -28,10 +28,16 @@ const (
 	unproven   result = "the other copies can't be seen to be whole"
 	notOurs    result = "its device can't be deleted from"
 	notDeleted result = "its node did not delete it"
+	untold     result = "its node does not say whether it is there"
 )
 
-// missDelay is how long replication waits for a copy to be forgotten that is gone.
-const missDelay = time.Second
+const (
+	// missDelay is how long replication waits for a copy to be forgotten that is gone. The
+	// row's claims are told apart by the second.
+	missDelay = time.Second
+	// pledgeDelay is more than it takes to delete a copy and to forget it.
+	pledgeDelay = time.Minute
+)
 
 // moveTries is how often a copy that could not be moved is tried again. It waits some
 // seconds, then minutes: a node may be starting anew. (The peer gives up at once.)
@@ -39,12 +45,13 @@ const moveTries = 3
 
 // moveOutcome is what becomes of the row of a copy to be moved. Where it may go is fixed
 // with the row, so one that can't be moved goes in the end: another rebalance finds it.
+// One that may have been deleted stays until that is known.
 func (r result) moveOutcome(failCount int, rand func() float64) crew.Outcome {
 	switch r {
 	case moved, notThere, noFile, wouldSpoil, noSource:
 		return crew.Outcome{Fate: crew.Finished}
 	}
-	if failCount >= moveTries {
+	if failCount >= moveTries && r != untold {
 		return crew.Outcome{Fate: crew.Finished}
 	}
 	return crew.Outcome{Fate: crew.Postponed, Delay: crew.Backoff(failCount, rand)}
@@ -58,6 +65,7 @@ type leaving struct {
 	masked  mogile.DevID   // holds the copy that is to go; 0: none is
 	targets []mogile.DevID // where others may be put; nil: anywhere
 	returns bool           // the masked device is drained for a while only
+	surplus bool           // no row says yet that the copy is to go
 	found   map[mogile.DevID]finding
 }
 
@@ -131,6 +139,9 @@ func (r *replicator) doMove(ctx context.Context, w crew.Work) (crew.Outcome, err
 	if err != nil {
 		return crew.Outcome{}, fmt.Errorf("move: %w", err)
 	}
+	if item.Arg == "" && (res == locked || res == sourceDown) { // a pledge, see there
+		res = untold
+	}
 	out := res.moveOutcome(item.FailCount, r.rand)
 	log := r.log.With(zap.Stringer("fid", item.FID), zap.Stringer("from", item.From), zap.String("because", string(res)))
 	switch {
@@ -170,22 +181,29 @@ func (r *replicator) move(ctx context.Context, item store.Item) (result, error) 
 	switch {
 	case err != nil || res == moved || res == notThere || res == noFile:
 		return res, err
-	case r.isGone(ctx, a):
+	}
+	switch gone, told := r.isGone(ctx, a); {
+	case gone:
 		return notThere, r.miss(ctx, a)
+	case !told && item.Arg == "":
+		return untold, nil
 	}
 	return res, nil
 }
 
 // isGone reports whether the node says that it does not have the copy that is to go. An
 // earlier run may have been cut off when it had just deleted it, and what was made in its
-// place may have died since.
-func (r *replicator) isGone(ctx context.Context, a *attempt) bool {
+// place, or counted on, may have died since. told is false when the node says nothing.
+func (r *replicator) isGone(ctx context.Context, a *attempt) (gone, told bool) {
 	d, known := r.live.Snapshot().Device(a.masked)
-	if !known || !d.Readable() || len(a.on) < 2 {
-		return false // the last one is for fsck
+	switch {
+	case !known, d.State.Lost(), len(a.on) < 2: // a reaper's, and the last one is for fsck
+		return false, true
+	case !d.Readable():
+		return false, false
 	}
 	_, there, err := r.nodes.Size(ctx, d.ReadURL(a.file.FID, topology.Zone{}))
-	return err == nil && !there
+	return err == nil && !there, err == nil
 }
 
 // miss forgets the copy that is to go, of which nothing is left.
@@ -202,10 +220,10 @@ func (r *replicator) miss(ctx context.Context, a *attempt) error {
 	if err := r.forget(ctx, a); err != nil {
 		return err
 	}
-	if err := r.store.Postpone(ctx, store.ReplicateQueue, fid, 0, 0); err != nil {
+	if err := r.store.Postpone(ctx, store.ReplicateQueue, fid, missDelay, 0); err != nil {
 		return err
 	}
-	return r.store.Enqueue(ctx, store.ReplicateQueue, 0, fid)
+	return r.store.Enqueue(ctx, store.ReplicateQueue, missDelay, fid)
 }
 
 // forget is for copies whose bytes are gone.
@@ -242,7 +260,7 @@ func (r *replicator) thin(ctx context.Context, a *attempt) (result, error) {
 	}
 	for _, id := range r.spare(a, snap, class, p) {
 		if d, ok := snap.Device(id); ok && d.MayDelete() && d.Readable() {
-			a.masked, a.from = id, id
+			a.masked, a.from, a.surplus = id, id, true
 			break
 		}
 	}
@@ -277,12 +295,14 @@ func (r *replicator) spare(a *attempt, snap *topology.Snapshot, class mogile.Cla
 //
 // Order: 1. the policy is content, without the copy and without those that are found
 // missing; 2. the file is still there, and of the same class; 3. of the other copies
-// enough are seen to be whole; 4. these are still recorded; 5. the node deletes the bytes;
-// 6. the copy is forgotten; 7. caches are told. A crash after a copy was made leaves one
-// too many, which its row, that is still queued, or the policy finds out. A crash after
-// 5 leaves a copy that is recorded and not there: the next run at the row, told by the
-// node that nothing is there, forgets it; readers take another copy. A crash after 6
-// leaves caches that are in this process and have gone with it.
+// enough are seen to be whole; 4. a row says that the copy is to go, see pledge; 5. those
+// that were counted on are still recorded; 6. the node deletes the bytes; 7. the copy is forgotten; 8. caches are
+// told, and the row of 4 goes. A crash after a copy was made leaves one too many, which its
+// row, that is still queued, or the policy finds out. A crash after 4 has the row removed,
+// or the copy, by who works on it. A crash after 6 leaves a copy that is recorded and not
+// there: that row is still queued, and the run at it, told by the node that nothing is
+// there, forgets the copy; readers take another one. A crash after 7 leaves caches that are
+// in this process and have gone with it.
 func (r *replicator) vacate(ctx context.Context, a *attempt) (result, error) {
 	for {
 		res, err := r.step(ctx, a)
@@ -386,6 +406,10 @@ func (r *replicator) remove(ctx context.Context, a *attempt, snap *topology.Snap
 	if !known || !d.MayDelete() || !d.Readable() {
 		return notOurs, nil
 	}
+	pledged, ok, err := r.pledge(ctx, a)
+	if err != nil || !ok {
+		return tooHappy, err
+	}
 	// Locks don't keep all trackers out (docs/spec/jobs.md §0.1).
 	on, err := r.store.Devices(ctx, fid)
 	if err != nil {
@@ -406,5 +430,40 @@ func (r *replicator) remove(ctx context.Context, a *attempt, snap *topology.Snap
 	if err := r.forget(ctx, a); err != nil {
 		return "", err
 	}
-	return moved, nil
+	if len(pledged) > 0 {
+		err = r.store.Finish(ctx, store.RebalanceQueue, pledged...)
+	}
+	return moved, err
+}
+
+// pledge has a row say that a surplus copy is to go: one that moves it to nowhere. Without
+// it nobody would know of a copy whose bytes are deleted and which is not forgotten yet,
+// once the file has no copy too many any more. It returns the row, or none for a copy that
+// has one anyway; ok is false when the file's row is about another copy, which comes first.
+//
+// Order: 1. there is a row, 2. it is about the copy, 3. it is due in a while, and not any more
+// as anybody may have claimed it: who is done with it does not take it away, 4. it is still
+// there.
+func (r *replicator) pledge(ctx context.Context, a *attempt) (pledged []store.Item, ok bool, err error) {
+	if !a.surplus {
+		return nil, true, nil
+	}
+	fid := a.file.FID
+	if err := r.store.EnqueueWork(ctx, store.WorkRow{FID: fid, Kind: store.RebalanceWork, Dev: a.masked}); err != nil {
+		return nil, false, err
+	}
+	row, err := r.store.Queued(ctx, store.RebalanceQueue, fid)
+	if err == nil && row.From != a.masked {
+		return nil, false, nil
+	}
+	if err == nil {
+		err = r.store.Postpone(ctx, store.RebalanceQueue, fid, pledgeDelay, 0)
+	}
+	if err == nil {
+		row, err = r.store.Queued(ctx, store.RebalanceQueue, fid)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, false, nil
+	}
+	return []store.Item{{FID: fid, Until: row.NextTry}}, err == nil, err
 }

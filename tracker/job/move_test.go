@@ -2,6 +2,7 @@ package job_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,6 +19,7 @@ var four = []mogile.DevID{4}
 // queueMove has the copy on a device moved to one of the others.
 func (r *rig) queueMove(fid mogile.FID, from mogile.DevID, to string) {
 	r.t.Helper()
+	r.store.expectMove(fid)
 	r.check(r.store.EnqueueWork(r.t.Context(), store.WorkRow{FID: fid, Kind: store.RebalanceWork, Dev: from, Arg: to}))
 }
 
@@ -170,6 +172,44 @@ func TestACopyThatIsGoneAndCanNotBeMovedIsForgotten(t *testing.T) {
 		if got := r.copies(fid); len(got) != 2 || r.onDisk(fid) != strings.Trim(fmt.Sprint(got), "[]") {
 			t.Errorf("got copies recorded on %v, on disk %s; want two that are there", got, r.onDisk(fid))
 		}
+	}
+}
+
+func (r *rig) isQueued(q store.QueueName, fid mogile.FID) bool {
+	r.t.Helper()
+	_, err := r.store.Queued(r.t.Context(), q, fid)
+	return !errors.Is(err, store.ErrNotFound)
+}
+
+// A run that was cut off has deleted a copy of too many, and another is lost before the next.
+func TestASurplusCopyThatIsGoneIsForgotten(t *testing.T) {
+	r, fid := moveRig(t, twice, mogile.Checksum{})
+	r.extraCopy(fid, 3)
+	r.hire(job.Config{Rand: func() float64 { return 0.5 }})
+	r.store.cutAt("RemoveCopies")
+	r.check(r.store.Store.Enqueue(t.Context(), store.ReplicateQueue, 0, fid))
+	r.start()
+	r.becomes(store.ReplicateQueue, "postponed")
+	there := strings.Fields(r.onDisk(fid))
+	if len(there) != 2 || len(r.copies(fid)) != 3 {
+		t.Fatalf("got copies on %s of %v; want one deleted and not forgotten", there, r.copies(fid))
+	}
+	lost := must(mogile.ParseDevID(there[0]))(t)
+	r.setState(lost, mogile.DevDead)
+	r.check(r.store.Store.RemoveCopies(t.Context(), fid, lost))
+	r.lose(fid, lost)
+	r.store.expectMove(fid)
+	for _, q := range []store.QueueName{store.ReplicateQueue, store.RebalanceQueue} {
+		r.check(r.store.Store.Postpone(t.Context(), q, fid, 0, 1))
+	}
+	for r.isQueued(store.RebalanceQueue, fid) || r.isQueued(store.ReplicateQueue, fid) {
+		r.jobs.Wake(store.ReplicateQueue)
+		if got := r.await(); got.fate == "postponed" {
+			r.check(r.store.Store.Postpone(t.Context(), got.queue, fid, 0, got.failCount))
+		}
+	}
+	if got := r.copies(fid); len(got) != 2 || r.onDisk(fid) != strings.Trim(fmt.Sprint(got), "[]") {
+		t.Errorf("got copies recorded on %v, on disk %s; want two that are there", got, r.onDisk(fid))
 	}
 }
 

@@ -19,6 +19,7 @@ func TestARebalanceEmptiesADevice(t *testing.T) {
 		fid := r.upload(mogile.Key(fmt.Sprint(i)), 1, mogile.Checksum{})
 		r.extraCopy(fid, 2)
 		r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, store.Item{FID: fid}))
+		r.store.expectMove(fid)
 		fids = append(fids, fid)
 	}
 	r.hire(job.Config{Hostname: "here"})

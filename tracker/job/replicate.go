@@ -70,7 +70,10 @@ type replicateStore interface {
 	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]store.Known, error)
 	SetChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error
 	Enqueue(ctx context.Context, q store.QueueName, delay time.Duration, fids ...mogile.FID) error
+	EnqueueWork(ctx context.Context, rows ...store.WorkRow) error
+	Queued(ctx context.Context, q store.QueueName, fid mogile.FID) (store.QueueRow, error)
 	Postpone(ctx context.Context, q store.QueueName, fid mogile.FID, delay time.Duration, failCount int) error
+	Finish(ctx context.Context, q store.QueueName, items ...store.Item) error
 	store.Locks
 }
 

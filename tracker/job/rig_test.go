@@ -51,7 +51,7 @@ func newRig(t *testing.T, class mogile.Class, hosts ...[]mogile.DevID) *rig {
 	}
 	t.Cleanup(func() { _ = db.Close() })
 	r := &rig{
-		t: t, store: &watchedStore{Store: db, settled: make(chan settled, 1000)}, hosts: map[mogile.DevID]*fakeHost{},
+		t: t, store: &watchedStore{Store: db, settled: make(chan settled, 1000), moving: map[mogile.FID]bool{}}, hosts: map[mogile.DevID]*fakeHost{},
 	}
 	r.domain = must(db.CreateDomain(t.Context(), "images"))(t)
 	class.Domain, class.Name = r.domain, "twice"

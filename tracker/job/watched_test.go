@@ -29,9 +29,11 @@ type watchedStore struct {
 	store.Store
 	settled chan settled
 
-	mu     sync.Mutex // guards what follows
-	failAt int        // the n-th call from now fails, from 1; 0 means none
-	failed string     // the call that did
+	mu     sync.Mutex          // guards what follows
+	failAt int                 // the n-th call from now fails, from 1; 0 means none
+	failed string              // the call that did
+	cut    string              // the next call of this name fails; empty means none
+	moving map[mogile.FID]bool // fids whose rows in the rebalance queue are told of
 
 	// What follows is set before use.
 	from     mogile.DevID        // the preferred source of claimed rows
@@ -63,11 +65,32 @@ func (s *watchedStore) Claim(ctx context.Context, q store.QueueName, limit int, 
 	return items, err
 }
 
+// expectMove has told what becomes of a fid's row in the rebalance queue.
+func (s *watchedStore) expectMove(fid mogile.FID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moving[fid] = true
+}
+
+// isPledge reports whether a row is nothing but a note of who removes a surplus copy.
+func (s *watchedStore) isPledge(q store.QueueName, fid mogile.FID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return q == store.RebalanceQueue && !s.moving[fid]
+}
+
 // failNext makes the n-th call fail.
 func (s *watchedStore) failNext(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failAt, s.failed = n, ""
+}
+
+// cutAt makes the next call of this name fail, as if the job were cut off there.
+func (s *watchedStore) cutAt(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut = name
 }
 
 // hasFailed names the call that failed, if it has come to that.
@@ -80,6 +103,10 @@ func (s *watchedStore) hasFailed() string {
 func (s *watchedStore) call(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.cut == name {
+		s.cut = ""
+		return fmt.Errorf("%s: %w", name, errInjected)
+	}
 	if s.failAt == 0 {
 		return nil
 	}
@@ -103,6 +130,9 @@ func (s *watchedStore) tell(rows []settled, write func() error) error {
 }
 
 func (s *watchedStore) Finish(ctx context.Context, q store.QueueName, items ...store.Item) error {
+	if s.isPledge(q, items[0].FID) {
+		return s.Store.Finish(ctx, q, items...)
+	}
 	var all []settled
 	for _, item := range items {
 		all = append(all, settled{queue: q, fate: "finished", fid: item.FID})
@@ -126,6 +156,9 @@ func (s *watchedStore) FinishErased(ctx context.Context, erased ...store.Erased)
 func (s *watchedStore) Postpone(ctx context.Context, q store.QueueName, fid mogile.FID, delay time.Duration, failCount int) error {
 	if q == store.ReplicateQueue && delay == time.Second && failCount == 0 { // fsck queues it anew
 		return s.change("Postpone", func() error { return s.Store.Postpone(ctx, q, fid, delay, failCount) })
+	}
+	if s.isPledge(q, fid) {
+		return s.Store.Postpone(ctx, q, fid, delay, failCount)
 	}
 	return s.tell([]settled{{queue: q, fate: "postponed", fid: fid, delay: delay, failCount: failCount}},
 		func() error { return s.Store.Postpone(ctx, q, fid, delay, failCount) })
