@@ -17,9 +17,15 @@ const enoughAlive = 5
 
 // disturb has one bad thing happen.
 func (s *sim) disturb() {
-	switch s.rng.IntN(6) {
+	switch s.rng.IntN(7) {
 	case 0:
 		s.breakDisk()
+	case 6:
+		if t := s.anyTracker(); t != nil {
+			// Longer than its claims last, or not.
+			t.frozen = time.Now().Add(10*time.Second + s.upTo(90*time.Second))
+			s.note("%s stands still for %v", t.name, time.Until(t.frozen))
+		}
 	case 1:
 		d := s.anyDisk()
 		s.note("%s is full", d)
@@ -46,6 +52,9 @@ func (s *sim) breakDisk() {
 	}
 	s.note("%s breaks", d)
 	d.broken = true
+	for fid := range d.files {
+		s.cluster.lost[place{fid, d.dev}] = time.Now()
+	}
 	clear(d.files)
 	s.retired[d.dev] = true
 	unseen := time.Minute
@@ -71,38 +80,68 @@ func (s *sim) usable() []*disk {
 
 // spoil has a copy of a file that clients see not be any more what its disk took.
 func (s *sim) spoil() {
-	fids := slices.Sorted(maps.Values(s.ledger.keys))
-	if len(fids) == 0 {
-		return
-	}
-	fid := fids[s.rng.IntN(len(fids))]
-	var on []*disk
-	for _, dev := range s.cluster.devs() {
-		if _, there := s.cluster.disks[dev].files[fid]; there {
-			on = append(on, s.cluster.disks[dev])
-		}
-	}
-	if fid == 0 || len(on) == 0 || len(on) == 1 && s.rng.IntN(8) > 0 {
+	fid, on := s.anyCopies()
+	if len(on) == 0 || len(on) == 1 && s.rng.IntN(8) > 0 {
 		return
 	}
 	d := on[s.rng.IntN(len(on))]
 	body := d.files[fid]
 	switch kind := s.rng.IntN(3); {
-	case kind == 0:
-		s.note("%s loses fid%s", d, fid)
-		delete(d.files, fid)
-	case kind == 1 && len(body) > 0:
-		s.note("%s cuts fid%s", d, fid)
-		d.files[fid] = slices.Clone(body[:s.rng.IntN(len(body))])
+	case kind < 2:
+		s.cut(d, fid)
 	case len(body) > 0 && s.guarded(fid):
 		s.note("%s rots fid%s", d, fid)
 		body = slices.Clone(body)
 		body[s.rng.IntN(len(body))] ^= 1 << s.rng.IntN(8)
 		d.files[fid] = body
-	default:
+		s.cluster.tainted[fid], s.cluster.lost[place{fid, d.dev}] = true, time.Now()
+	}
+}
+
+// strip leaves one good copy of a file that is to have one from now on: of the others some are
+// too many, and whoever takes them away must know which.
+func (s *sim) strip() {
+	fid, on := s.anyCopies()
+	if len(on) < 2 || s.cluster.tainted[fid] {
 		return
 	}
-	s.cluster.tainted[fid] = true
+	s.reclassTo(s.visible()[fid], s.classes[0])
+	stays := s.rng.IntN(len(on))
+	for i, d := range on {
+		if i != stays {
+			s.cut(d, fid)
+		}
+	}
+}
+
+// anyCopies is a file that clients see and the disks where it lies.
+func (s *sim) anyCopies() (fid mogile.FID, on []*disk) {
+	fids := slices.Sorted(maps.Values(s.ledger.keys))
+	if len(fids) == 0 {
+		return 0, nil
+	}
+	if fid = fids[s.rng.IntN(len(fids))]; fid == 0 {
+		return 0, nil
+	}
+	for _, dev := range s.cluster.devs() {
+		if _, there := s.cluster.disks[dev].files[fid]; there {
+			on = append(on, s.cluster.disks[dev])
+		}
+	}
+	return fid, on
+}
+
+// cut takes a copy away, or a part of it.
+func (s *sim) cut(d *disk, fid mogile.FID) {
+	s.cluster.tainted[fid], s.cluster.lost[place{fid, d.dev}] = true, time.Now()
+	body := d.files[fid]
+	if len(body) == 0 || s.rng.IntN(2) == 0 {
+		s.note("%s loses fid%s", d, fid)
+		delete(d.files, fid)
+		return
+	}
+	s.note("%s cuts fid%s", d, fid)
+	d.files[fid] = slices.Clone(body[:s.rng.IntN(len(body))])
 }
 
 // guarded reports whether a checksum tells right from wrong: only then can anybody.
@@ -200,7 +239,9 @@ func (s *sim) order(line string) {
 	s.note("%s tells %s: %s", admin.name, via.name, line)
 	s.inside++
 	s.guests.Go(func() {
-		_, err := via.order(context.Background(), line)
+		// Some come at the same time, and would be at odds who is first.
+		_ = s.clock.take(context.Background(), admin, step{key: "begins"})
+		_, err := via.order(admin.visiting(), line)
 		_ = s.clock.take(context.Background(), admin, step{key: "is done", effect: func(*rand.Rand) error {
 			s.inside--
 			if err != nil && via.isDead() {

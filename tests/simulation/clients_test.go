@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/command"
@@ -99,8 +100,10 @@ func (s *sim) look(key mogile.Key) mogile.FID {
 
 func (s *sim) anyKey() mogile.Key { return mogile.Key(fmt.Sprintf("key%d", s.rng.IntN(s.keys))) }
 
-func (s *sim) upload() {
-	key, class := s.anyKey(), s.classes[s.rng.IntN(len(s.classes))]
+func (s *sim) anyClass() mogile.Class { return s.classes[s.rng.IntN(len(s.classes))] }
+
+func (s *sim) upload(key mogile.Key) {
+	class := s.anyClass()
 	s.visit("upload", []mogile.Key{key}, func(c *client) (func(), error) {
 		fid, err := c.upload(key, class)
 		return func() {
@@ -115,7 +118,7 @@ var errGone = errors.New("the client went away")
 
 // upload returns the fid once it may be that of the key.
 func (c *client) upload(key mogile.Key, class mogile.Class) (mogile.FID, error) {
-	ctx := context.Background()
+	ctx := c.visiting()
 	body := strings.Repeat(string(key)+" ", c.rng.IntN(4)) + fmt.Sprint(c.rng.Uint64())
 	opened, err := c.via.commands.Open(ctx, command.OpenArgs{
 		Domain: domain, Key: key, Class: class.Name, Size: int64(len(body)), Destinations: 1 + c.rng.IntN(3),
@@ -163,17 +166,16 @@ func (c *client) finish(key mogile.Key, class mogile.Class, fid mogile.FID, dest
 		a.Checksum = digest(class.Hash, []byte(body))
 		a.Verify = c.rng.IntN(3) == 0
 	}
-	err := c.via.commands.Close(context.Background(), a)
+	err := c.via.commands.Close(c.visiting(), a)
 	if a.Key == "" {
 		return 0, err
 	}
 	return fid, err
 }
 
-func (s *sim) remove() {
-	key := s.anyKey()
+func (s *sim) remove(key mogile.Key) {
 	s.visit("delete", []mogile.Key{key}, func(c *client) (func(), error) {
-		err := c.via.commands.Delete(context.Background(), domain, key)
+		err := c.via.commands.Delete(c.visiting(), domain, key)
 		unknown := errors.Is(err, protocol.UnknownKey)
 		return func() {
 			if unknown && s.ledger.keys[key] != 0 {
@@ -184,13 +186,13 @@ func (s *sim) remove() {
 	})
 }
 
-func (s *sim) rename() {
-	from, to := s.anyKey(), s.anyKey()
+func (s *sim) rename(from mogile.Key) {
+	to := s.anyKey()
 	if from == to {
 		return
 	}
 	s.visit("rename", []mogile.Key{from, to}, func(c *client) (func(), error) {
-		_, err := c.via.order(context.Background(), fmt.Sprintf("rename domain=%s&from_key=%s&to_key=%s", domain, from, to))
+		_, err := c.via.order(c.visiting(), fmt.Sprintf("rename domain=%s&from_key=%s&to_key=%s", domain, from, to))
 		return func() {
 			was, had := s.ledger.keys[from], s.ledger.keys[to]
 			if errors.Is(err, protocol.UnknownKey) && was != 0 || errors.Is(err, protocol.KeyExists) && had == 0 {
@@ -208,24 +210,40 @@ func (s *sim) rename() {
 	})
 }
 
-func (s *sim) reclass() {
-	key, class := s.anyKey(), s.classes[s.rng.IntN(len(s.classes))]
+func (s *sim) reclass(key mogile.Key) {
 	// A checksum that is of another kind than the class's is nobody's business any more,
 	// and so would be a copy that rots.
-	if s.cluster.tainted[s.ledger.keys[key]] {
-		return
+	if !s.cluster.tainted[s.ledger.keys[key]] {
+		s.reclassTo(key, s.anyClass())
 	}
+}
+
+func (s *sim) reclassTo(key mogile.Key, class mogile.Class) {
 	s.visit("reclass", []mogile.Key{key}, func(c *client) (func(), error) {
-		_, err := c.via.order(context.Background(), fmt.Sprintf("updateclass domain=%s&key=%s&class=%s", domain, key, class.Name))
+		_, err := c.via.order(c.visiting(), fmt.Sprintf("updateclass domain=%s&key=%s&class=%s", domain, key, class.Name))
 		return func() {}, err
 	})
 }
 
+// meddle has a client change a file while a job is at it, every now and then.
+func (s *sim) meddle(luck *rand.Rand, fid mogile.FID) {
+	if s.calm || luck.IntN(8) > 0 {
+		return
+	}
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	for key, is := range s.ledger.keys { // one at most
+		if is == fid {
+			change := []func(mogile.Key){s.upload, s.remove, s.rename, s.reclass, s.reclass}[luck.IntN(5)]
+			s.clock.after(s.upTo(50*time.Millisecond), "", func() { change(key) })
+		}
+	}
+}
+
 // read holds what a reader is told against the ledger.
-func (s *sim) read() {
-	key := s.anyKey()
+func (s *sim) read(key mogile.Key) {
 	s.visit("read", []mogile.Key{key}, func(c *client) (func(), error) {
-		at, err := c.via.commands.Locate(context.Background(), domain, key, topology.Zone{})
+		at, err := c.via.commands.Locate(c.visiting(), domain, key, topology.Zone{})
 		return func() {
 			want := s.ledger.keys[key]
 			switch {

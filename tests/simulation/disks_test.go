@@ -64,6 +64,8 @@ type cluster struct {
 	unclean map[place]string
 	// tainted files have, or had, a copy that is not what its disk said.
 	tainted map[mogile.FID]bool
+	// lost is when what lay at a place was spoilt: who has looked before can't know.
+	lost map[place]time.Time
 }
 
 var (

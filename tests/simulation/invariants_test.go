@@ -55,14 +55,17 @@ func (s *sim) isThere(fid mogile.FID, dev mogile.DevID) {
 }
 
 // isSpare is asked when a tracker has a copy deleted: of a visible file another good one must
-// be left, unless that one is bad.
+// be left, unless that one is bad, or was lost when the tracker had looked at it.
 func (s *sim) isSpare(t *tracker, fid mogile.FID, d *disk) {
 	truth := s.ledger.contents[fid]
 	if _, err := s.store.FileByFID(context.Background(), fid); err != nil || d.broken || string(d.files[fid]) != truth {
 		return
 	}
 	for _, other := range s.cluster.disks {
-		if body, there := other.files[fid]; other != d && there && string(body) == truth {
+		at := place{fid, other.dev}
+		looked, ever := t.looked[at]
+		body, there := other.files[fid]
+		if other != d && (there && string(body) == truth || ever && looked.Before(s.cluster.lost[at])) {
 			return
 		}
 	}
@@ -97,34 +100,54 @@ func (s *sim) mustHold(known, any map[mogile.FID]bool, checked bool) map[mogile.
 	return must
 }
 
+// chore is what is left to be done about a file.
+type chore struct {
+	fid  mogile.FID
+	text string
+	due  int64
+}
+
 // undone is what waits in queues though it could be done.
-func (s *sim) undone(must map[mogile.FID]bool) []string {
-	var rows []string
-	seen := s.visible()
+func (s *sim) undone(must map[mogile.FID]bool) []chore {
+	var rows []chore
+	seen, queues := s.visible(), s.waiting()
 	for _, fid := range sortedFIDs(s.ledger.contents) {
 		_, visible := seen[fid]
+		if visible && !must[fid] {
+			continue
+		}
 		for _, dev := range s.recorded(fid) {
-			if visible && must[fid] && s.retired[dev] {
-				rows = append(rows, fmt.Sprintf("fid%s is recorded on device %s, which is dead", fid, dev))
+			if visible && s.retired[dev] {
+				rows = append(rows, chore{fid, fmt.Sprintf("fid%s is recorded on device %s, which is dead", fid, dev), 0})
 			}
 		}
-		for _, q := range []store.QueueName{store.ReplicateQueue, store.DeleteQueue, store.FsckQueue, store.RebalanceQueue} {
+		for _, q := range queues {
 			r, err := s.store.Queued(context.Background(), q, fid)
-			if errors.Is(err, store.ErrNotFound) || visible && !must[fid] {
+			if errors.Is(err, store.ErrNotFound) {
 				continue
 			}
 			s.must(err)
-			rows = append(rows, fmt.Sprintf("fid%s in %s, failed %d times, due %d", fid, q, r.FailCount, r.NextTry))
+			rows = append(rows, chore{fid, fmt.Sprintf("fid%s in %s, failed %d times, due %d", fid, q, r.FailCount, r.NextTry), r.NextTry})
 		}
 	}
 	return rows
 }
 
+// waiting is the queues that may have a row. Only that of replication has any that are due
+// never.
+func (s *sim) waiting() []store.QueueName {
+	queues := []store.QueueName{store.ReplicateQueue}
+	for _, q := range []store.QueueName{store.DeleteQueue, store.FsckQueue, store.RebalanceQueue} {
+		if _, err := s.seen.nextDue(context.Background(), s.store, q); !errors.Is(err, store.ErrNotFound) {
+			queues = append(queues, q)
+		}
+	}
+	return queues
+}
+
 func (s *sim) checkQueues(must map[mogile.FID]bool) {
-	for _, row := range s.undone(must) {
-		var fid mogile.FID
-		_, _ = fmt.Sscanf(row, "fid%d", &fid)
-		s.wrong(fid, "still to be done: %s", row)
+	for _, c := range s.undone(must) {
+		s.wrong(c.fid, "still to be done: %s", c.text)
 	}
 }
 

@@ -34,21 +34,33 @@ func (n *trackerNodes) on(dev mogile.DevID, base string) *disk {
 	return d
 }
 
+// Usage is one step for all disks of a host that are asked for at the same time, as the
+// monitor does.
 func (n *trackerNodes) Usage(ctx context.Context, base string, dev mogile.DevID) (u node.Usage, err error) {
 	d := n.on(dev, base)
-	err = n.t.take(ctx, step{key: "Usage " + dev.String(), travel: d.on.reach(monitorPatience), effect: func(luck *rand.Rand) error {
-		if d.broken || n.cluster().mishap(luck) {
-			return errBroken
-		}
-		u = d.usage()
-		return nil
-	}})
-	return u, err
+	x, first := n.t.join(d.on)
+	if first {
+		x.err = n.t.take(ctx, step{key: "Usage of " + string(d.on.name), single: true, travel: d.on.reach(monitorPatience), effect: func(luck *rand.Rand) error {
+			n.t.leave(d.on)
+			x.luck = luck.Uint64()
+			return nil
+		}})
+		n.t.leave(d.on)
+		close(x.over)
+	}
+	<-x.over
+	switch luck := rand.New(rand.NewPCG(x.luck, uint64(dev))); {
+	case x.err != nil:
+		return u, x.err
+	case d.broken || n.cluster().mishap(luck):
+		return u, errBroken
+	}
+	return d.usage(), nil
 }
 
 func (n *trackerNodes) TestWrite(ctx context.Context, dev mogile.DevID, writeBase, _ string) (rejects string, err error) {
 	d := n.on(dev, writeBase)
-	err = n.t.take(ctx, step{key: "TestWrite " + dev.String(), travel: d.on.reach(monitorPatience), effect: func(luck *rand.Rand) error {
+	err = n.t.take(ctx, step{key: "TestWrite " + dev.String(), single: true, travel: d.on.reach(monitorPatience), effect: func(luck *rand.Rand) error {
 		if d.broken || d.full || n.cluster().mishap(luck) {
 			return errBroken
 		}
@@ -73,6 +85,7 @@ func (n *trackerNodes) Copy(ctx context.Context, args node.CopyArgs) (mogile.Che
 	var whole bool
 	err := n.t.take(ctx, step{key: "copy-get " + way, travel: from.on.reach(copyPatience), effect: func(luck *rand.Rand) (err error) {
 		var length int
+		n.t.sim.meddle(luck, fid)
 		body, length, whole, err = n.cluster().get(luck, from, fid)
 		if err == nil && int64(length) != args.Length {
 			err = fmt.Errorf("got length %d; want %d", length, args.Length)
@@ -94,6 +107,7 @@ func (n *trackerNodes) Copy(ctx context.Context, args node.CopyArgs) (mogile.Che
 		}
 		left, err = n.cluster().put(luck, to, fid, body, whole)
 		n.t.sim.putBy(n.t, place{fid, to.dev})
+		n.t.looked[place{fid, to.dev}] = time.Now()
 		if wrong {
 			n.cluster().unclean[place{fid, to.dev}] = "a copy of a rotten one"
 		}
@@ -138,6 +152,7 @@ func (n *trackerNodes) DigestForFsck(ctx context.Context, url string, t mogile.H
 func (n *trackerNodes) Digest(ctx context.Context, url string, t mogile.HashType) (sum mogile.Checksum, err error) {
 	d, fid := n.cluster().at(url)
 	err = n.t.take(ctx, step{key: named("Digest", []any{fid, d.dev}), travel: d.on.reach(nodePatience), effect: func(luck *rand.Rand) error {
+		n.t.looked[place{fid, d.dev}] = time.Now()
 		body, _, whole, err := n.cluster().get(luck, d, fid)
 		if err == nil && !whole {
 			err = errReset
@@ -157,6 +172,8 @@ func (n *trackerNodes) Size(ctx context.Context, url string) (size int64, found 
 		if d.broken || n.cluster().mishap(luck) {
 			return errBroken
 		}
+		n.t.sim.meddle(luck, fid)
+		n.t.looked[place{fid, d.dev}] = time.Now()
 		var body []byte
 		body, found = d.files[fid]
 		size = int64(len(body))

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	if err := sqlite.RegisterScalarFunction("unixepoch", 0, now); err != nil {
 		panic(err)
 	}
-	debug.SetGCPercent(400) // a third of the time would go into collecting what days leave
+	debug.SetGCPercent(1600) // a third of the time would go into collecting what days leave
 	m.Run()
 }
 
@@ -42,6 +42,7 @@ type sim struct {
 
 	clock    *clockwork
 	store    *sqlstore.Store
+	seen     *seen
 	cluster  *cluster
 	trackers [2]*tracker // nil: not started yet
 	workers  map[job.Name]int
@@ -78,8 +79,8 @@ type sim struct {
 
 func newSim(t *testing.T, seed uint64) *sim {
 	s := &sim{
-		t: t, seed: seed, clock: newClockwork(seed), ledger: newLedger(),
-		cluster:  &cluster{disks: map[mogile.DevID]*disk{}, unclean: map[place]string{}, tainted: map[mogile.FID]bool{}},
+		t: t, seed: seed, clock: newClockwork(seed), ledger: newLedger(), seen: newSeen(),
+		cluster:  &cluster{disks: map[mogile.DevID]*disk{}, unclean: map[place]string{}, tainted: map[mogile.FID]bool{}, lost: map[place]time.Time{}},
 		suspects: map[mogile.FID]bool{}, lying: true,
 		retired: map[mogile.DevID]bool{}, reclassed: map[mogile.ClassID]bool{},
 	}
@@ -172,6 +173,7 @@ func (s *sim) draw() {
 	if s.bloody {
 		s.clock.crashes = 0.02
 	}
+	s.clock.slow = []float64{0, 0, 0.02, 0.2}[s.rng.IntN(4)]
 	s.cluster.mishaps = []float64{0, 0.002, 0.02, 0.1}[s.rng.IntN(4)]
 	if s.lying {
 		s.cluster.lies = []float64{0, 0, 0.01, 0.05}[s.rng.IntN(4)]
@@ -187,20 +189,22 @@ func (s *sim) plan() {
 			s.clock.after(s.upTo(s.length()), "", do)
 		}
 	}
-	spread(20+s.rng.IntN(40), s.upload)
+	serve := func(n int, do func(mogile.Key)) { spread(n, func() { do(s.anyKey()) }) }
+	serve(20+s.rng.IntN(40), s.upload)
 	much := 1
 	if s.wild {
 		much = 4
 	}
-	spread(s.rng.IntN(10*much), s.remove)
-	spread(s.rng.IntN(6*much), s.rename)
-	spread(s.rng.IntN(6*much), s.reclass)
-	spread(s.rng.IntN(10*much), s.read)
+	serve(s.rng.IntN(10*much), s.remove)
+	serve(s.rng.IntN(6*much), s.rename)
+	serve(s.rng.IntN(6*much), s.reclass)
+	serve(s.rng.IntN(10*much), s.read)
 	spread(s.rng.IntN(10*much), s.disturb)
 	spread(s.rng.IntN(10*much), s.administer)
 	spread(s.rng.IntN(6*much), s.maintain)
 	if s.lying {
 		spread(s.rng.IntN(12), s.spoil)
+		spread(s.rng.IntN(6), s.strip)
 	}
 	if s.bloody { // late enough for some files to be there, early enough to be reaped
 		for range 4 {
@@ -253,7 +257,7 @@ func (s *sim) anyTracker() *tracker {
 func (s *sim) heal() {
 	s.note("from now on nothing goes wrong")
 	s.calm = true
-	s.clock.crashes, s.cluster.mishaps, s.cluster.lies = 0, 0, 0
+	s.clock.crashes, s.clock.slow, s.cluster.mishaps, s.cluster.lies = 0, 0, 0, 0
 	for _, m := range s.cluster.machines {
 		m.condition = answers
 	}
@@ -343,13 +347,19 @@ func (s *sim) repair() {
 	s.checkAll(must, true)
 }
 
-// drain waits until nothing is left to do, and gives up some time.
+// drain waits until nothing is left to do, and gives up some time. What is put off for long
+// is waited for by night.
 func (s *sim) drain(must map[mogile.FID]bool) {
 	for range 3 {
 		for range 60 {
 			s.clock.run(5 * time.Second)
-			if len(s.undone(must)) == 0 && !s.checking() {
+			left, checking := s.undone(must), s.checking()
+			if len(left) == 0 && !checking {
 				return
+			}
+			late := time.Now().Add(5 * time.Minute).Unix()
+			if !checking && !slices.ContainsFunc(left, func(c chore) bool { return c.due < late }) {
+				break
 			}
 		}
 		s.night()

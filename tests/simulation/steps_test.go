@@ -5,8 +5,6 @@ import (
 	"container/heap"
 	"context"
 	"errors"
-	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -20,6 +18,10 @@ import (
 // ask for.
 var errCrashed = errors.New("this tracker has crashed")
 
+// longest is what a slow step takes at most: what is to be written down may take a few of
+// them until its writer gives up.
+const longest = time.Second
+
 // step is one thing that somebody does to the world outside of him.
 type step struct {
 	// key says what it is, in words that don't depend on when it was asked for.
@@ -31,6 +33,8 @@ type step struct {
 	effect func(luck *rand.Rand) error
 	// fatal steps are those before or after which a tracker may be killed.
 	fatal bool
+	// single: nobody else of the actor ever waits for a step with this key.
+	single bool
 }
 
 // call is a step that waits for its time.
@@ -63,6 +67,9 @@ type actor struct {
 	name string
 	dead chan struct{} // closed when a tracker is killed; nil: never
 	kill func()
+	// frozen is until when it does nothing, and then goes on as if nothing had been. The
+	// driver touches it.
+	frozen time.Time
 }
 
 // clockwork orders the steps of all actors.
@@ -70,7 +77,9 @@ type clockwork struct {
 	rng *rand.Rand // of the driver
 	// crashes is how likely a tracker is killed at a fatal step.
 	crashes float64
-	trace   *trace
+	// slow is how likely a step takes up to longest.
+	slow  float64
+	trace *trace
 
 	mu       sync.Mutex
 	arrivals []*call       // guarded by mu
@@ -97,10 +106,16 @@ func newClockwork(seed uint64) *clockwork {
 
 // take waits for the time of a step and takes it.
 func (w *clockwork) take(ctx context.Context, a *actor, s step) error {
-	if a.isDead() {
+	switch {
+	case a.isDead():
 		return errCrashed
+	case ctx.Err() != nil: // else it would be chance whether the step is seen to come
+		return context.Cause(ctx)
 	}
-	c := &call{step: s, by: a, from: callers(), trace: w.trace, granted: make(chan fate, 1)}
+	c := &call{step: s, by: a, trace: w.trace, granted: make(chan fate, 1)}
+	if !s.single {
+		c.from = callers()
+	}
 	w.mu.Lock()
 	w.arrivals = append(w.arrivals, c)
 	w.mu.Unlock()
@@ -112,16 +127,18 @@ func (w *clockwork) take(ctx context.Context, a *actor, s step) error {
 	case f := <-c.granted:
 		return c.happen(f)
 	case <-ctx.Done():
-		w.withdraw(c)
-		return context.Cause(ctx)
 	case <-a.dead:
-		w.withdraw(c)
+	}
+	w.withdraw(c)
+	if a.isDead() {
 		return errCrashed
 	}
+	return context.Cause(ctx)
 }
 
+// callers is deep enough to tell apart who takes the same step.
 func callers() []uintptr {
-	from := make([]uintptr, 32)
+	from := make([]uintptr, 12)
 	return from[:runtime.Callers(3, from)]
 }
 
@@ -205,15 +222,19 @@ func (w *clockwork) admit() {
 	w.mu.Lock()
 	came := w.arrivals
 	w.arrivals = nil
+	came = slices.DeleteFunc(came, func(c *call) bool { return c.withdrawn })
 	w.mu.Unlock()
 	slices.SortStableFunc(came, func(a, b *call) int {
-		return cmp.Or(strings.Compare(a.by.name+" "+a.key, b.by.name+" "+b.key), slices.Compare(a.from, b.from))
+		return cmp.Or(strings.Compare(a.by.name, b.by.name), strings.Compare(a.key, b.key), slices.Compare(a.from, b.from))
 	})
 	for _, c := range came {
 		c.luck = w.rng.Uint64()
 		took := 100*time.Microsecond + w.tick()
 		if w.rng.IntN(16) == 0 {
 			took += time.Duration(w.rng.Int64N(int64(50 * time.Millisecond)))
+		}
+		if w.slow > 0 && w.rng.Float64() < w.slow {
+			took += time.Duration(w.rng.Int64N(int64(longest)))
 		}
 		if c.travel != nil {
 			more, err := c.travel()
@@ -247,11 +268,16 @@ func (w *clockwork) next() (time.Time, func()) {
 }
 
 func (w *clockwork) grant(c *call) {
+	if now := time.Now(); now.Before(c.by.frozen) {
+		c.due = c.by.frozen.Add(w.tick())
+		heap.Push(&w.waiting, c)
+		return
+	}
 	f := lives
 	if c.fatal && w.rng.Float64() < w.crashes {
 		f = diesBefore + fate(w.rng.IntN(2))
 	}
-	w.trace.add("%s: %s%s", c.by.name, c.key, []string{"", " CRASH BEFORE", " CRASH AFTER"}[f])
+	w.trace.note(c.by.name, ": ", c.key, []string{"", " CRASH BEFORE", " CRASH AFTER"}[f])
 	c.granted <- f
 }
 
@@ -267,39 +293,4 @@ func (a *agenda[T]) Pop() any {
 	x := (*a)[last]
 	*a = (*a)[:last]
 	return x
-}
-
-// trace is what happened, in order.
-type trace struct {
-	mu    sync.Mutex
-	began time.Time
-	lines []string // guarded by mu
-}
-
-func newTrace() *trace { return &trace{began: time.Now()} }
-
-func (t *trace) add(format string, args ...any) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lines = append(t.lines, fmt.Sprintf("%.6f ", time.Since(t.began).Seconds())+fmt.Sprintf(format, args...))
-}
-
-// hash is the same for two days in which the same happened.
-func (t *trace) hash() uint64 {
-	h := fnv.New64a()
-	for _, line := range t.lines {
-		_, _ = h.Write([]byte(line))
-	}
-	return h.Sum64()
-}
-
-// about is the lines that mention a word.
-func (t *trace) about(word string) []string {
-	var found []string
-	for _, line := range t.lines {
-		if slices.Contains(strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == ':' || r == ',' }), word) {
-			found = append(found, line)
-		}
-	}
-	return found
 }

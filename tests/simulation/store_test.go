@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,8 +28,9 @@ type trackerStore struct {
 var harmless = map[string]bool{
 	"AllSettings": true, "Checksum": true, "Claim": true, "ClassByName": true, "Devices": true, "DevicesOf": true,
 	"DomainByName": true, "DueWithin": true, "FileByFID": true, "FileByKey": true, "FilesAfter": true, "FilesOn": true,
-	"FoldFsckLog": true, "HostByName": true, "LastFsckEvent": true, "LoadFiles": true, "Locate": true, "MaxFID": true,
-	"NextDue": true, "Now": true, "Setting": true, "SetDeviceUsage": true, "SweepUploads": true, "Upload": true,
+	"FoldFsckLog": true, "HostByName": true, "LastFsckEvent": true, "LoadFiles": true, "LoadTopology": true, "Locate": true,
+	"MaxFID":  true,
+	"NextDue": true, "Now": true, "Queued": true, "Setting": true, "SetDeviceUsage": true, "SweepUploads": true, "Upload": true,
 	"Waiting": true, "WorkLength": true,
 }
 
@@ -36,6 +38,7 @@ var harmless = map[string]bool{
 func ask[T any](ctx context.Context, s *trackerStore, what string, f func() (T, error), args ...any) (v T, err error) {
 	err = s.t.take(ctx, step{key: named(what, args), fatal: !harmless[what], effect: func(*rand.Rand) (err error) {
 		v, err = f()
+		s.t.sim.seen.after(what, args)
 		return err
 	}})
 	return v, err
@@ -52,15 +55,22 @@ func named(what string, args []any) string {
 	b.WriteString(what)
 	for _, a := range args {
 		b.WriteByte(' ')
-		if fid, ok := a.(mogile.FID); ok {
-			b.WriteString("fid" + fid.String())
-			continue
+		switch a := a.(type) {
+		case mogile.FID:
+			b.WriteString("fid" + a.String())
+		case []mogile.FID:
+			b.WriteString(strings.TrimSpace(fidWords(a)))
+		case mogile.DevID:
+			b.WriteString(a.String())
+		case store.QueueName:
+			b.WriteString(string(a))
+		case string:
+			b.WriteString(a)
+		case int:
+			b.WriteString(strconv.Itoa(a))
+		default:
+			fmt.Fprint(&b, a)
 		}
-		if fids, ok := a.([]mogile.FID); ok {
-			b.WriteString(strings.TrimSpace(fidWords(fids)))
-			continue
-		}
-		fmt.Fprint(&b, a)
 	}
 	return b.String()
 }
@@ -83,13 +93,13 @@ func itemFIDs(items []store.Item) []mogile.FID {
 	return fids
 }
 
-// LoadTopology is no step: who calls it holds a lock, and others who wait for that would
-// keep the day from going on.
+// LoadTopology is no step before the tracker has begun: the driver calls it then.
 func (s *trackerStore) LoadTopology(ctx context.Context) (store.Rows, error) {
-	if s.t.isDead() {
-		return store.Rows{}, errCrashed
+	load := func() (store.Rows, error) { return s.t.sim.seen.topology(ctx, s.real) }
+	if !s.t.begun {
+		return load()
 	}
-	return s.real.LoadTopology(ctx)
+	return ask(ctx, s, "LoadTopology", load)
 }
 
 func (s *trackerStore) FileByKey(ctx context.Context, dm mogile.DomainID, key mogile.Key) (store.File, error) {
@@ -203,7 +213,7 @@ func (s *trackerStore) Enqueue(ctx context.Context, q store.QueueName, delay tim
 
 func (s *trackerStore) Claim(ctx context.Context, q store.QueueName, limit int, lease time.Duration) ([]store.Item, error) {
 	return ask(ctx, s, "Claim", func() ([]store.Item, error) {
-		items, err := s.real.Claim(ctx, q, limit, lease)
+		items, err := s.t.sim.seen.claim(ctx, s.real, q, limit, lease)
 		if len(items) > 0 {
 			s.t.sim.clock.trace.add("%s: claimed%s", s.t.name, fidWords(itemFIDs(items)))
 		}
@@ -213,6 +223,10 @@ func (s *trackerStore) Claim(ctx context.Context, q store.QueueName, limit int, 
 
 func (s *trackerStore) Renew(ctx context.Context, q store.QueueName, lease time.Duration, items ...store.Item) ([]store.Item, error) {
 	return ask(ctx, s, "Renew", func() ([]store.Item, error) { return s.real.Renew(ctx, q, lease, items...) }, q, lease, itemFIDs(items))
+}
+
+func (s *trackerStore) Queued(ctx context.Context, q store.QueueName, fid mogile.FID) (store.QueueRow, error) {
+	return ask(ctx, s, "Queued", func() (store.QueueRow, error) { return s.real.Queued(ctx, q, fid) }, q, fid)
 }
 
 func (s *trackerStore) Finish(ctx context.Context, q store.QueueName, items ...store.Item) error {
@@ -248,7 +262,7 @@ func (s *trackerStore) ReleaseAll(ctx context.Context, q store.QueueName) (int64
 }
 
 func (s *trackerStore) NextDue(ctx context.Context, q store.QueueName) (time.Duration, error) {
-	return ask(ctx, s, "NextDue", func() (time.Duration, error) { return s.real.NextDue(ctx, q) }, q)
+	return ask(ctx, s, "NextDue", func() (time.Duration, error) { return s.t.sim.seen.nextDue(ctx, s.real, q) }, q)
 }
 
 func (s *trackerStore) EnqueueWork(ctx context.Context, rows ...store.WorkRow) error {

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"math/rand/v2"
@@ -26,7 +27,8 @@ type tracker struct {
 	*actor
 	sim *sim
 	// life is over when it is killed.
-	life context.Context
+	life  context.Context
+	begun bool // set before anything of it runs
 
 	live     *topology.Live
 	jobs     *job.Jobs
@@ -34,10 +36,13 @@ type tracker struct {
 	closed   chan struct{} // closed when all its goroutines are gone
 
 	mu    sync.Mutex
-	locks map[int]func() // guarded by mu: what gives them back
-	next  int            // guarded by mu
+	locks map[int]func()         // guarded by mu: what gives them back
+	next  int                    // guarded by mu
+	asked map[*machine]*exchange // guarded by mu: what is under way
 	// put is what it had nodes store and has not recorded yet. Steps touch it.
 	put map[place]bool
+	// looked is when it has seen what lies at a place. Steps touch it.
+	looked map[place]time.Time
 }
 
 // start begins a life. The clients' part of a tracker is its commands; they are called
@@ -46,7 +51,7 @@ func (s *sim) start(name string) *tracker {
 	life, end := context.WithCancel(context.Background())
 	t := &tracker{
 		actor: &actor{name: name, dead: make(chan struct{})}, sim: s, life: life,
-		closed: make(chan struct{}), locks: map[int]func(){}, put: map[place]bool{},
+		closed: make(chan struct{}), locks: map[int]func(){}, looked: map[place]time.Time{}, asked: map[*machine]*exchange{}, put: map[place]bool{},
 	}
 	t.kill = sync.OnceFunc(func() { t.die(end) })
 	var st store.Store = &trackerStore{real: s.store, t: t}
@@ -63,9 +68,10 @@ func (s *sim) start(name string) *tracker {
 		Store: st, Topology: t.live, Nodes: nodes, Workers: s.workers, Rand: chance, Logger: s.logger(name), Hostname: name,
 	})
 	t.commands = command.New(command.Config{
-		Store: st, Topology: t.live, Nodes: nodes, Jobs: t.jobs, Rand: chance, Logger: s.logger(name), Hostname: name,
+		Store: st, Topology: t.live, Nodes: nodes, Jobs: lobby{t.jobs, t}, Rand: chance, Logger: s.logger(name), Hostname: name,
 		ValidPolicy: func(_ context.Context, p string) error { _, err := policy.Parse(p); return err },
 	})
+	t.begun = true
 	t.jobs.Start()
 	return t
 }
@@ -133,6 +139,60 @@ func (t *tracker) holds(release func()) (func(), error) {
 			release()
 		}
 	}, nil
+}
+
+// lobby is where visitors wait for a tracker to have looked at its devices. Its door opens
+// for all at once, and who is quicker would be chance: so they go in one by one.
+type lobby struct {
+	*job.Jobs
+	t *tracker
+}
+
+func (l lobby) Ready(ctx context.Context) error {
+	if l.Jobs.Looked() {
+		return l.Jobs.Ready(ctx)
+	}
+	return l.enter(ctx, l.Jobs.Ready(ctx))
+}
+
+func (l lobby) Refresh(ctx context.Context) error { return l.enter(ctx, l.Jobs.Refresh(ctx)) }
+
+func (l lobby) enter(ctx context.Context, err error) error {
+	who, _ := ctx.Value(visitor{}).(string)
+	return cmp.Or(l.t.take(ctx, step{key: "enters " + who, single: true}), err)
+}
+
+// visitor is the key of the name of whom a tracker serves.
+type visitor struct{}
+
+// visiting is the context in which an actor is served.
+func (a *actor) visiting() context.Context {
+	return context.WithValue(context.Background(), visitor{}, a.name)
+}
+
+// exchange is a question about the disks of a host.
+type exchange struct {
+	over chan struct{} // closed when what follows is known
+	err  error
+	luck uint64
+}
+
+// join is the exchange with a host that has not come to its answer, or a new one, which its
+// first has to bring to its end.
+func (t *tracker) join(m *machine) (x *exchange, first bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if x = t.asked[m]; x == nil {
+		x, first = &exchange{over: make(chan struct{})}, true
+		t.asked[m] = x
+	}
+	return x, first
+}
+
+func (t *tracker) leave(m *machine) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.asked, m)
 }
 
 // order has a tracker carry out an operator's line, and returns what went wrong.
