@@ -53,7 +53,7 @@ func (s *sim) breakDisk() {
 	s.note("%s breaks", d)
 	d.broken = true
 	for fid := range d.files {
-		s.cluster.lost[place{fid, d.dev}] = time.Now()
+		s.loses(d, fid)
 	}
 	clear(d.files)
 	s.retired[d.dev] = true
@@ -91,10 +91,11 @@ func (s *sim) spoil() {
 		s.cut(d, fid)
 	case len(body) > 0 && s.guarded(fid):
 		s.note("%s rots fid%s", d, fid)
+		s.loses(d, fid)
 		body = slices.Clone(body)
 		body[s.rng.IntN(len(body))] ^= 1 << s.rng.IntN(8)
 		d.files[fid] = body
-		s.cluster.tainted[fid], s.cluster.lost[place{fid, d.dev}] = true, time.Now()
+		s.cluster.tainted[fid] = true
 	}
 }
 
@@ -133,7 +134,8 @@ func (s *sim) anyCopies() (fid mogile.FID, on []*disk) {
 
 // cut takes a copy away, or a part of it.
 func (s *sim) cut(d *disk, fid mogile.FID) {
-	s.cluster.tainted[fid], s.cluster.lost[place{fid, d.dev}] = true, time.Now()
+	s.loses(d, fid)
+	s.cluster.tainted[fid] = true
 	body := d.files[fid]
 	if len(body) == 0 || s.rng.IntN(2) == 0 {
 		s.note("%s loses fid%s", d, fid)
@@ -142,6 +144,13 @@ func (s *sim) cut(d *disk, fid mogile.FID) {
 	}
 	s.note("%s cuts fid%s", d, fid)
 	d.files[fid] = slices.Clone(body[:s.rng.IntN(len(body))])
+}
+
+// loses is told before a mishap takes a copy, or spoils it.
+func (s *sim) loses(d *disk, fid mogile.FID) {
+	if string(d.files[fid]) == s.ledger.contents[fid] {
+		s.cluster.lost[place{fid, d.dev}] = time.Now()
+	}
 }
 
 // guarded reports whether a checksum tells right from wrong: only then can anybody.

@@ -64,7 +64,8 @@ type cluster struct {
 	unclean map[place]string
 	// tainted files have, or had, a copy that is not what its disk said.
 	tainted map[mogile.FID]bool
-	// lost is when what lay at a place was spoilt: who has looked before can't know.
+	// lost is when a mishap took or spoilt a right copy, where nothing was put or deleted
+	// since: who has looked before can't know.
 	lost map[place]time.Time
 }
 
@@ -136,6 +137,9 @@ func (c *cluster) put(luck *rand.Rand, d *disk, fid mogile.FID, body []byte, who
 		return false, errBroken
 	case d.full:
 		return false, errFull
+	}
+	delete(c.lost, at)
+	switch {
 	case !whole || c.mishap(luck) && luck.IntN(2) == 0:
 		if !d.on.atomic {
 			d.files[fid] = bytes.Clone(part)
@@ -164,6 +168,7 @@ func (c *cluster) erase(luck *rand.Rand, d *disk, fid mogile.FID) error {
 		return errReset
 	}
 	delete(d.files, fid)
+	delete(c.lost, place{fid, d.dev})
 	delete(c.unclean, place{fid, d.dev})
 	if c.mishap(luck) {
 		return errReset

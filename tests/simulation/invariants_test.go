@@ -55,7 +55,8 @@ func (s *sim) isThere(fid mogile.FID, dev mogile.DevID) {
 }
 
 // isSpare is asked when a tracker has a copy deleted: of a visible file another good one must
-// be left, unless that one is bad, or was lost when the tracker had looked at it.
+// be left, unless that one is bad, or the tracker has seen another that was right, since it has
+// had the file for itself, and a mishap took that meanwhile.
 func (s *sim) isSpare(t *tracker, fid mogile.FID, d *disk) {
 	truth := s.ledger.contents[fid]
 	if _, err := s.store.FileByFID(context.Background(), fid); err != nil || d.broken || string(d.files[fid]) != truth {
@@ -63,9 +64,9 @@ func (s *sim) isSpare(t *tracker, fid mogile.FID, d *disk) {
 	}
 	for _, other := range s.cluster.disks {
 		at := place{fid, other.dev}
-		looked, ever := t.looked[at]
+		saw, ever := t.saw[at]
 		body, there := other.files[fid]
-		if other != d && (there && string(body) == truth || ever && looked.Before(s.cluster.lost[at])) {
+		if other != d && (there && string(body) == truth || ever && saw.Before(s.cluster.lost[at])) {
 			return
 		}
 	}

@@ -107,7 +107,7 @@ func (n *trackerNodes) Copy(ctx context.Context, args node.CopyArgs) (mogile.Che
 		}
 		left, err = n.cluster().put(luck, to, fid, body, whole)
 		n.t.sim.putBy(n.t, place{fid, to.dev})
-		n.t.looked[place{fid, to.dev}] = time.Now()
+		n.t.looksAt(to, fid, err)
 		if wrong {
 			n.cluster().unclean[place{fid, to.dev}] = "a copy of a rotten one"
 		}
@@ -152,11 +152,11 @@ func (n *trackerNodes) DigestForFsck(ctx context.Context, url string, t mogile.H
 func (n *trackerNodes) Digest(ctx context.Context, url string, t mogile.HashType) (sum mogile.Checksum, err error) {
 	d, fid := n.cluster().at(url)
 	err = n.t.take(ctx, step{key: named("Digest", []any{fid, d.dev}), travel: d.on.reach(nodePatience), effect: func(luck *rand.Rand) error {
-		n.t.looked[place{fid, d.dev}] = time.Now()
 		body, _, whole, err := n.cluster().get(luck, d, fid)
 		if err == nil && !whole {
 			err = errReset
 		}
+		n.t.looksAt(d, fid, err)
 		sum = digest(t, body)
 		return err
 	}})
@@ -170,10 +170,11 @@ func (n *trackerNodes) Size(ctx context.Context, url string) (size int64, found 
 	d, fid := n.cluster().at(url)
 	err = n.t.take(ctx, step{key: named("Size", []any{fid, d.dev}), travel: d.on.reach(nodePatience), effect: func(luck *rand.Rand) error {
 		if d.broken || n.cluster().mishap(luck) {
+			n.t.looksAt(d, fid, errBroken)
 			return errBroken
 		}
 		n.t.sim.meddle(luck, fid)
-		n.t.looked[place{fid, d.dev}] = time.Now()
+		n.t.looksAt(d, fid, nil)
 		var body []byte
 		body, found = d.files[fid]
 		size = int64(len(body))

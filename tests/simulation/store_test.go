@@ -362,7 +362,7 @@ func (s *trackerStore) Lock(ctx context.Context, name string, wait time.Duration
 	if err != nil {
 		return nil, err
 	}
-	return s.t.holds(release)
+	return s.t.holds(name, release)
 }
 
 // lockWords has the fid be a word of its own.

@@ -41,8 +41,9 @@ type tracker struct {
 	asked map[*machine]*exchange // guarded by mu: what is under way
 	// put is what it had nodes store and has not recorded yet. Steps touch it.
 	put map[place]bool
-	// looked is when it has seen what lies at a place. Steps touch it.
-	looked map[place]time.Time
+	// saw is when it has last looked at a place, if it was answered, and what lay there was
+	// right. What it saw before it locked the file does not count. Guarded by mu.
+	saw map[place]time.Time
 }
 
 // start begins a life. The clients' part of a tracker is its commands; they are called
@@ -51,7 +52,7 @@ func (s *sim) start(name string) *tracker {
 	life, end := context.WithCancel(context.Background())
 	t := &tracker{
 		actor: &actor{name: name, dead: make(chan struct{})}, sim: s, life: life,
-		closed: make(chan struct{}), locks: map[int]func(){}, looked: map[place]time.Time{}, asked: map[*machine]*exchange{}, put: map[place]bool{},
+		closed: make(chan struct{}), locks: map[int]func(){}, saw: map[place]time.Time{}, asked: map[*machine]*exchange{}, put: map[place]bool{},
 	}
 	t.kill = sync.OnceFunc(func() { t.die(end) })
 	var st store.Store = &trackerStore{real: s.store, t: t}
@@ -119,10 +120,22 @@ func (t *tracker) close() {
 	close(t.closed)
 }
 
-// holds has a lock given back when the tracker dies, if not before.
-func (t *tracker) holds(release func()) (func(), error) {
+// looksAt has it know from now on what lies at a place, or that it does not.
+func (t *tracker) looksAt(d *disk, fid mogile.FID, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err == nil && string(d.files[fid]) == t.sim.ledger.contents[fid] {
+		t.saw[place{fid, d.dev}] = time.Now()
+	} else {
+		delete(t.saw, place{fid, d.dev})
+	}
+}
+
+// holds has a lock given back when the tracker dies, if not before.
+func (t *tracker) holds(name string, release func()) (func(), error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.saw, func(at place, _ time.Time) bool { return strings.HasPrefix(name, "mgfs:fid:"+at.fid.String()+":") })
 	if t.locks == nil {
 		release()
 		return nil, errCrashed
