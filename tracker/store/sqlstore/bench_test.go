@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -68,5 +69,17 @@ func BenchmarkUploadCycle(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkClaimNothing is a poll: nearly all that trackers ask.
+func BenchmarkClaimNothing(b *testing.B) {
+	s := openPath(b, ":memory:")
+	defer s.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if items, err := s.Claim(b.Context(), store.ReplicateQueue, 100, time.Minute); err != nil || len(items) > 0 {
+			b.Fatalf("got %v, %v; want none", items, err)
+		}
 	}
 }

@@ -278,6 +278,9 @@ func sqliteDialect() *dialect {
 			// A writing transaction has the database to itself.
 			" FOR UPDATE", "",
 			" LOCK IN SHARE MODE", "",
+			// A parameter alone would have the statement compiled anew each time: SQLite
+			// wants to know the number when it plans. All plans here follow an index.
+			" LIMIT ?", " LIMIT ?+0",
 		).Replace,
 		isDup: func(err error) bool {
 			code := sqliteCode(err)
