@@ -153,8 +153,11 @@ func (s *sim) loses(d *disk, fid mogile.FID) {
 	}
 }
 
-// guarded reports whether a checksum tells right from wrong: only then can anybody.
+// guarded reports whether a checksum tells right from wrong, and will: only then can anybody.
 func (s *sim) guarded(fid mogile.FID) bool {
+	if s.ledger.busy[s.visible()[fid]] { // a client may be about to give it a class without
+		return false
+	}
 	f, err := s.store.FileByFID(context.Background(), fid)
 	if err != nil {
 		return false

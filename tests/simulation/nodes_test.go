@@ -90,6 +90,9 @@ func (n *trackerNodes) Copy(ctx context.Context, args node.CopyArgs) (mogile.Che
 		if err == nil && int64(length) != args.Length {
 			err = fmt.Errorf("got length %d; want %d", length, args.Length)
 		}
+		if whole {
+			n.t.looksAt(from, fid, err)
+		}
 		return err
 	}})
 	if err != nil {
