@@ -302,7 +302,7 @@ func (s *trackerStore) SetDeviceState(ctx context.Context, dev mogile.DevID, sta
 }
 
 func (s *trackerStore) SetDeviceUsage(ctx context.Context, devs []mogile.Device) error {
-	return tell(ctx, s, "SetDeviceUsage", func() error { return s.real.SetDeviceUsage(ctx, devs) }, len(devs))
+	return tell(ctx, s, "SetDeviceUsage", func() error { return s.real.SetDeviceUsage(ctx, devs) })
 }
 
 func (s *trackerStore) ClassByName(ctx context.Context, dm mogile.DomainID, name mogile.ClassName) (mogile.Class, error) {
