@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
+	"github.com/mogilefs/caddy-mogilefs/edge/health"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -26,7 +27,13 @@ type Config struct {
 	// Transport carries requests to nodes; nil means one of our own, with pooled
 	// connections.
 	Transport http.RoundTripper
-	Timeouts  Timeouts
+	// Health is what is known of the nodes, and outlives the Edge; nil means a board of its
+	// own.
+	Health *health.Board
+	// Hedge is how long the first byte of a copy may take before a second copy is asked as
+	// well; 0 means that none ever is.
+	Hedge    time.Duration
+	Timeouts Timeouts
 	// MaxUpload is the largest upload in bytes; 0 means no limit.
 	MaxUpload int64
 	// NoChecksum leaves uploads unhashed, but for those with a Content-MD5.
@@ -73,6 +80,8 @@ func (c Config) Validate() error {
 		return errors.New("edge without a logger")
 	case t.Tracker < 0 || t.Connect < 0 || t.FirstByte < 0 || t.Idle < 0:
 		return fmt.Errorf("timeouts %+v: want none below 0", t)
+	case c.Hedge < 0:
+		return fmt.Errorf("hedge after %v: want 0 for never, or more", c.Hedge)
 	case c.MaxUpload < 0:
 		return fmt.Errorf("largest upload of %d bytes: want 0 for no limit, or more", c.MaxUpload)
 	}
@@ -81,12 +90,16 @@ func (c Config) Validate() error {
 
 // Edge serves files. Its methods may be called by many goroutines.
 type Edge struct {
-	config   Config
-	log      *zap.Logger
-	nodes    http.RoundTripper
-	pool     *http.Transport // nodes, when it is ours
-	buffers  buffers
-	suspects suspects
+	config  Config
+	log     *zap.Logger
+	nodes   http.RoundTripper
+	pool    *http.Transport // nodes, when it is ours
+	buffers buffers
+	health  *health.Board
+	ours    *health.Board // health, when it is ours
+	hedges  hedges
+	// background is probes, reports to the tracker, and attempts.
+	background *background
 }
 
 // New returns an Edge. Close it after use.
@@ -95,7 +108,11 @@ func New(config Config) (*Edge, error) {
 		return nil, err
 	}
 	config.Timeouts = config.Timeouts.withDefaults()
-	e := &Edge{config: config, log: config.Logger, nodes: config.Transport}
+	e := &Edge{config: config, log: config.Logger, nodes: config.Transport, health: config.Health, background: newBackground()}
+	if e.health == nil {
+		e.ours = health.New(config.Logger)
+		e.health = e.ours
+	}
 	if e.nodes == nil {
 		e.pool = newPool(config.Timeouts.Connect)
 		e.nodes = e.pool
@@ -103,8 +120,13 @@ func New(config Config) (*Edge, error) {
 	return e, nil
 }
 
-// Close lets go of idle connections to nodes. Requests under way go on.
+// Close ends what is done beside requests, and lets go of idle connections to nodes.
+// Requests under way go on.
 func (e *Edge) Close() {
+	e.background.close()
+	if e.ours != nil {
+		e.ours.Close()
+	}
 	if e.pool != nil {
 		e.pool.CloseIdleConnections()
 	}

@@ -104,6 +104,7 @@ func TestHeadOfALocalCopyAsksNoNode(t *testing.T) {
 	fid := h.tracker.add("a", noise(10), n)
 	h.tracker.set("a", mogile.Location{FID: fid, Length: 10, Copies: []mogile.Copy{h.disks.copyOf(fid), n.copyOf(fid)}})
 	h.do(http.MethodHead, "a", nil).wantHeader(t, "Last-Modified", n.modified.Format(http.TimeFormat)) // not on disk yet
+	fid = h.tracker.add("b", noise(10), n)
 	h.tracker.set("b", mogile.Location{FID: fid, Length: 10, Copies: []mogile.Copy{h.disks.copyOf(fid), n.copyOf(fid)}})
 	h.disks.put(t, fid, noise(10))
 	h.do(http.MethodHead, "b", nil).want(t, http.StatusOK)

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -70,15 +71,15 @@ func (e *Edge) checkWrite(r *http.Request, req Request) error {
 	if r.Header.Get("If-Match") == "" && r.Header.Get("If-None-Match") == "" {
 		return nil
 	}
-	var now current
+	var now semantics.Current
 	entry, err := e.locateAgain(r.Context(), req)
 	switch {
 	case err == nil:
-		now.etag = etag(entry.FID)
+		now.ETag = etag(entry.FID)
 	case !errors.Is(err, ErrUnknownKey):
 		return err
 	}
-	if evaluateWrite(r.Header, now) != proceed {
+	if semantics.Write(r.Header, now) != semantics.Proceed {
 		return ErrPrecondition
 	}
 	return nil
@@ -159,7 +160,7 @@ func (e *Edge) abandon(ctx context.Context, req Request, fid mogile.FID, c mogil
 func (e *Edge) upload(opened Opened, b *body) (mogile.Copy, error) {
 	var err error
 	var c mogile.Copy
-	for _, c = range opened.Destinations {
+	for _, c = range e.goodFirst(opened.Destinations) {
 		if err = e.write(c, opened.FID, b); err == nil {
 			return c, nil
 		}

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
+	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -79,18 +80,18 @@ func (e *Edge) loader(req Request) cache.Load {
 // when a copy was looked at for a condition.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry) error {
 	head := r.Method == http.MethodHead
-	if entry.Modified().IsZero() && entry.Length > 0 && (head || needsModified(r.Header)) {
+	if entry.Modified().IsZero() && entry.Length > 0 && (head || semantics.NeedsModified(r.Header)) {
 		if err := e.learnModified(r.Context(), entry); err != nil {
 			return err
 		}
 	}
 	tag := etag(entry.FID)
-	switch evaluateRead(r.Header, current{etag: tag, modified: entry.Modified()}) {
-	case notModified:
+	switch semantics.Read(r.Header, semantics.Current{ETag: tag, Modified: entry.Modified()}) {
+	case semantics.NotModified:
 		e.describe(w.Header(), entry, tag)
 		w.WriteHeader(http.StatusNotModified)
 		return nil
-	case preconditionFailed:
+	case semantics.PreconditionFailed:
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusPreconditionFailed)
 		return nil
@@ -100,10 +101,10 @@ func (e *Edge) answer(w http.ResponseWriter, r *http.Request, req Request, entry
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	var spans []span
-	if asked := r.Header.Get("Range"); asked != "" && rangeHolds(r.Header, tag) {
+	var spans []semantics.Span
+	if asked := r.Header.Get("Range"); asked != "" && semantics.RangeHolds(r.Header, tag) {
 		var ok bool
-		if spans, ok = parseRange(asked, entry.Length); !ok {
+		if spans, ok = semantics.ParseRange(asked, entry.Length); !ok {
 			w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(entry.Length, 10))
 			w.Header().Set("Content-Length", "0")
 			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
@@ -116,26 +117,26 @@ func (e *Edge) answer(w http.ResponseWriter, r *http.Request, req Request, entry
 // learnModified looks at copies until one tells when the file was modified. All
 // copies tell something else; the first that was seen counts.
 func (e *Edge) learnModified(ctx context.Context, entry *cache.Entry) error {
-	for _, c := range e.order(entry.Copies) {
-		err := e.inspect(ctx, c, entry)
+	t := trial{e: e, fid: entry.FID, left: e.order(entry.Location)}
+	for t.more() {
+		err := e.inspect(ctx, t.next(), entry)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err := t.pass(ctx, err); err != nil {
+			return err
 		}
-		e.blame(c, entry.FID, err)
 	}
 	return fmt.Errorf("inspect fid %d: %w", entry.FID, ErrNoCopy)
 }
 
 // sendBody sends the spans, or the whole file when there are none. The first copy is
 // opened before the header goes out, so that its failure can still become an error.
-func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry, spans []span) error {
+func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry, spans []semantics.Span) error {
 	t := e.newSender(r, req, entry)
 	whole := len(spans) == 0
 	if whole {
-		spans = []span{{0, entry.Length}}
+		spans = []semantics.Span{{N: entry.Length}}
 	}
 	src, err := t.open(spans[0])
 	if err != nil {
@@ -148,12 +149,12 @@ func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, ent
 		w.WriteHeader(http.StatusOK)
 		err = t.send(w, src, spans[0])
 	case len(spans) == 1:
-		h.Set("Content-Range", spans[0].contentRange(entry.Length))
-		h.Set("Content-Length", strconv.FormatInt(spans[0].n, 10))
+		h.Set("Content-Range", spans[0].ContentRange(entry.Length))
+		h.Set("Content-Length", strconv.FormatInt(spans[0].N, 10))
 		w.WriteHeader(http.StatusPartialContent)
 		err = t.send(w, src, spans[0])
 	default:
-		err = t.sendParts(w, src, newMultipart(spans, contentType(req.Key), entry.Length))
+		err = t.sendParts(w, src, semantics.NewMultipart(spans, contentType(req.Key), entry.Length))
 	}
 	if err != nil {
 		e.abort(r.Context(), req, err)

@@ -94,7 +94,7 @@ func (w *remote) run(nodes http.RoundTripper, req *http.Request, out *io.PipeRea
 func put(nodes http.RoundTripper, req *http.Request) error {
 	resp, err := nodes.RoundTrip(req)
 	if err != nil {
-		return fmt.Errorf("put copy: %w", err)
+		return fmt.Errorf("put copy: %w: %w", errNode, err)
 	}
 	defer resp.Body.Close()
 	switch {
