@@ -15,10 +15,11 @@ import (
 // How copies are ranked. Within a rank the tracker's order stands: by nearness, and then
 // by weight and by how busy the devices are.
 const (
-	rankLocal    = iota
-	rankNear     // at a node near the client, by the tracker's word
-	rankFar      // at any other, or when nobody knows
-	rankLoaded   // the node has much more to do for us than another
+	rankLocal      = iota
+	rankNear       // at a node near the client, by the tracker's word
+	rankNearLoaded // the same, but the node has much more to do for us than another
+	rankFar        // at any other, or when nobody knows
+	rankFarLoaded
 	rankDoubtful // slow, or silent for a moment
 	rankBad      // failed lately
 	rankAside    // not the file, when it was looked at last
@@ -99,9 +100,10 @@ const (
 	loadMargin = 8
 )
 
-// spread moves the far copies of loaded nodes behind the others, and likewise the near.
+// spread moves the near copies of loaded nodes behind the other near ones, and likewise the
+// far ones.
 func spread(all []ranked) {
-	for rank := rankNear; rank <= rankFar; rank++ {
+	for _, rank := range [...]int{rankNear, rankFar} {
 		least := int64(-1)
 		for _, r := range all {
 			if r.rank == rank && (least < 0 || r.inFlight < least) {
@@ -110,7 +112,7 @@ func spread(all []ranked) {
 		}
 		for i, r := range all {
 			if r.rank == rank && r.inFlight > loadFactor*least+loadMargin {
-				all[i].rank = rankLoaded
+				all[i].rank++
 			}
 		}
 	}

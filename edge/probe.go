@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -68,7 +69,9 @@ func (e *Edge) probe(ctx context.Context, method, url string) (status int, err e
 	}
 	defer resp.Body.Close()
 	if method == http.MethodGet && resp.ContentLength != 0 && resp.StatusCode < http.StatusInternalServerError {
-		_, err = resp.Body.Read(make([]byte, 1))
+		if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err != nil {
+			return 0, err
+		}
 	}
-	return resp.StatusCode, err
+	return resp.StatusCode, nil
 }
