@@ -60,6 +60,14 @@ type Handler struct {
 	// How long to wait for whom.
 	Timeouts *Timeouts `json:"timeouts,omitempty"`
 
+	// Ask a second copy as well when the first byte of the first one is not there after
+	// so long, and send the one that is faster. At most one request in ten does so, and
+	// some more for a moment. Default: never.
+	Hedge caddy.Duration `json:"hedge,omitempty"`
+
+	// How to connect to storage nodes.
+	Transport *NodeTransport `json:"transport,omitempty"`
+
 	// The Cache-Control header of files. Default: none.
 	CacheControl string `json:"cache_control,omitempty"`
 
@@ -157,6 +165,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		MaxUpload:    h.Upload.MaxSize,
 		NoChecksum:   h.Upload.NoChecksum,
 		CacheControl: h.CacheControl,
+		Hedge:        time.Duration(h.Hedge),
 		Logger:       h.log,
 		Timeouts: edge.Timeouts{
 			Tracker:   from.patience,
@@ -167,6 +176,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if config.Locations, err = h.locations(from); err != nil {
 		return fmt.Errorf("location_cache: %w", err)
+	}
+	if config.Health, err = boardOf(&h.refs, h.log); err != nil {
+		return err
+	}
+	if config.Transport, err = h.Transport.provision(ctx, h.Timeouts); err != nil {
+		return fmt.Errorf("transport: %w", err)
 	}
 	h.edge, err = edge.New(config)
 	return err
@@ -198,6 +213,8 @@ func (h *Handler) fillDefaults() {
 // Validate refuses what nobody serves.
 func (h *Handler) Validate() error {
 	switch {
+	case h.Hedge < 0:
+		return errors.New("hedge: want a duration such as 50ms, or none")
 	case h.Zone != "" && h.Zone != zoneAlt:
 		return fmt.Errorf("zone %s: trackers know no other zone than %s", h.Zone, zoneAlt)
 	case h.Zone != "" && h.ClientZone:
@@ -259,7 +276,7 @@ func (h *Handler) Cleanup() error {
 	if h.edge != nil { // nil when Provision failed before it
 		h.edge.Close()
 	}
-	return h.refs.release()
+	return errors.Join(h.Transport.cleanup(), h.refs.release())
 }
 
 // ServeHTTP answers the request, or hands it on when the key is unknown and

@@ -41,6 +41,10 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			first_byte <duration>
 //			idle       <duration>
 //		}
+//		hedge          <duration>
+//		transport {
+//			<options of reverse_proxy's transport http>
+//		}
 //		cache_control  <value>
 //		pass_thru
 //	}
@@ -92,6 +96,14 @@ func (h *Handler) parseWord(d *caddyfile.Dispenser) (err error) {
 		return h.parseUpload(d)
 	case "timeouts":
 		return h.parseTimeouts(d)
+	case "hedge":
+		return oneDuration(d, &h.Hedge)
+	case "transport":
+		if h.Transport != nil {
+			return d.Err("transport stands twice: join the two blocks")
+		}
+		h.Transport = new(NodeTransport)
+		return h.Transport.parse(d)
 	case "cache_control":
 		return oneArg(d, &h.CacheControl)
 	case "pass_thru":
@@ -174,18 +186,9 @@ func parseDurations(d *caddyfile.Dispenser, words map[string]*caddy.Duration) er
 		if !ok {
 			return d.Errf("unrecognized subdirective: %s", word)
 		}
-		if *to != 0 {
-			return d.Errf("%s stands twice", word)
-		}
-		var value string
-		if err := oneArg(d, &value); err != nil {
+		if err := oneDuration(d, to); err != nil {
 			return err
 		}
-		dur, err := caddy.ParseDuration(value)
-		if err != nil || dur <= 0 {
-			return d.Errf("%s %s: want a duration such as 2s", word, value)
-		}
-		*to = caddy.Duration(dur)
 	}
 	return nil
 }

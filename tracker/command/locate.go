@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
@@ -32,6 +33,16 @@ func (c *Commands) Locate(ctx context.Context, domain mogile.DomainName, key mog
 		loc.Near++
 	}
 	return loc, nil
+}
+
+// Repair has fsck look at a file soon, without a run of fsck, because somebody found one of
+// its copies missing or wrong. One that is to be looked at already is looked at once.
+func (c *Commands) Repair(ctx context.Context, fid mogile.FID) error {
+	if err := c.store.EnqueueWork(ctx, store.WorkRow{FID: fid, Kind: store.FsckWork}); err != nil {
+		return fmt.Errorf("queue fid %d for fsck: %w", fid, err)
+	}
+	c.jobs.Wake(store.FsckQueue)
+	return nil
 }
 
 func has(devs []topology.Device, id mogile.DevID) bool {
