@@ -137,14 +137,14 @@ func (u *Unit) Asked(err error) { u.asked(err, true) }
 // well and was not.
 func (u *Unit) asked(err error, fast bool) bool {
 	back := err == nil && u.recover(fast)
+	if back {
+		u.log.Info("back")
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.asking = false
 	if u.failed || u.slow {
 		u.pauseLocked(time.Now())
-	}
-	if back {
-		u.log.Info("back")
 	}
 	return back
 }

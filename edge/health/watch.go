@@ -61,7 +61,7 @@ func (b *Board) look(tick int64) {
 }
 
 // lookAt looks at a node's calls, and returns how those are told that should leave.
-func lookAt(n *Node, tick int64) (stalled []func(error)) {
+func lookAt(n *Node, tick int64) []func(error) {
 	devices := *n.devices.Load()
 	n.quiet = 0
 	for _, u := range devices {
@@ -70,27 +70,32 @@ func lookAt(n *Node, tick int64) (stalled []func(error)) {
 			u.quiet = u.silence(u.openSince.Load(), tick)
 		}
 	}
-	n.listed.Lock()
-	defer n.listed.Unlock()
-	for c := n.calls.first; c != nil; c = c.next {
-		since := c.since.Load()
-		if since == 0 {
-			continue
-		}
+	n.eachWaiting(func(c *Call, since int64) {
 		n.quiet = max(n.quiet, n.silence(since, tick))
 		c.place.Device.quiet = max(c.place.Device.quiet, c.place.Device.silence(since, tick))
-	}
+	})
 	for _, u := range devices {
 		u.settle()
 	}
 	n.settle()
-	for c := n.calls.first; c != nil; c = c.next {
-		since := c.since.Load()
-		if c.leave != nil && since != 0 && tick-since >= failedAfter && max(n.quiet, c.place.Device.quiet) >= failedAfter {
+	var stalled []func(error)
+	n.eachWaiting(func(c *Call, since int64) {
+		if c.leave != nil && tick-since >= failedAfter && max(n.quiet, c.place.Device.quiet) >= failedAfter {
 			stalled = append(stalled, c.leave)
 		}
-	}
+	})
 	return stalled
+}
+
+// eachWaiting calls f, which does little, for each call that waits for the node.
+func (n *Node) eachWaiting(f func(c *Call, since int64)) {
+	n.listed.Lock()
+	defer n.listed.Unlock()
+	for c := n.calls.first; c != nil; c = c.next {
+		if since := c.since.Load(); since != 0 {
+			f(c, since)
+		}
+	}
 }
 
 // silence is for how many ticks nothing came although somebody waited.
