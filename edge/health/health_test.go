@@ -3,6 +3,7 @@ package health
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,9 +133,9 @@ func TestOneRequestTriesADeviceOfOurs(t *testing.T) {
 }
 
 // beginTest begins a call and returns how to see that it was told to leave.
-func (b *Board) beginTest(c *Call, at Place) (left *bool) {
-	left = new(bool)
-	b.Begin(c, at, func(err error) { *left = errors.Is(err, ErrStalled) })
+func (b *Board) beginTest(c *Call, at Place) (left *atomic.Bool) {
+	left = new(atomic.Bool)
+	b.Begin(c, at, func(err error) { left.Store(errors.Is(err, ErrStalled)) })
 	return left
 }
 
@@ -151,10 +152,10 @@ func TestSilentNodeIsLeft(t *testing.T) {
 		want(t, "level at first", at.Node.Level(), Good)
 		pass(150 * time.Millisecond)
 		want(t, "level after a moment", at.Node.Level(), Doubtful)
-		want(t, "left after a moment", *leftWaits || *leftReads, false)
+		want(t, "left after a moment", leftWaits.Load() || leftReads.Load(), false)
 		pass(700 * time.Millisecond)
 		want(t, "level after a second", at.Node.Level(), Bad)
-		want(t, "left after a second", *leftWaits && *leftReads, true)
+		want(t, "left after a second", leftWaits.Load() && leftReads.Load(), true)
 		want(t, "requests in flight", at.Node.InFlight(), int64(3))
 		waits.End()
 		reads.End()
@@ -185,7 +186,7 @@ func TestNodeThatIsHeardOfIsNotSilentThoughADeviceIs(t *testing.T) {
 		want(t, "level of the node", fine.Node.Level(), Good)
 		want(t, "level of the other device", fine.Device.Level(), Good)
 		want(t, "level of the silent device", stuck.Device.Level(), Bad)
-		want(t, "left", *left, true)
+		want(t, "left", left.Load(), true)
 		c.End()
 		d.End()
 	})
