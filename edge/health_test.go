@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"syscall"
 	"testing"
@@ -400,7 +401,7 @@ func TestClientThatLeavesDuringARaceIsNobodysFault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := h.edge.Serve(nil, req, edge.Request{Domain: "images", Key: "a"}); !errors.Is(err, edge.ErrClientGone) {
+	if err := h.edge.Serve(httptest.NewRecorder(), req, edge.Request{Domain: "images", Key: "a"}); !errors.Is(err, edge.ErrClientGone) {
 		t.Errorf("got %v; want %v", err, edge.ErrClientGone)
 	}
 	a.breaks(nil)
