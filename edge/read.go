@@ -134,6 +134,7 @@ func (e *Edge) learnModified(ctx context.Context, entry *cache.Entry) error {
 // opened before the header goes out, so that its failure can still become an error.
 func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry, spans []semantics.Span) error {
 	t := e.newSender(r, req, entry)
+	t.left = e.order(entry.Location)
 	whole := len(spans) == 0
 	if whole {
 		spans = []semantics.Span{{N: entry.Length}}

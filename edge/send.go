@@ -46,11 +46,10 @@ type sender struct {
 	asked bool
 }
 
+// newSender returns a sender that has no copies yet to try; so it stays small enough to be
+// kept off the heap.
 func (e *Edge) newSender(r *http.Request, req Request, entry *cache.Entry) *sender {
-	return &sender{
-		trial: trial{e: e, fid: entry.FID, left: e.order(entry.Location)},
-		r:     r, req: req, entry: entry,
-	}
+	return &sender{trial: trial{e: e, fid: entry.FID}, r: r, req: req, entry: entry}
 }
 
 // open opens the first copy that can give the bytes of s.
