@@ -5,7 +5,8 @@
 // the answer. Otherwise the caller's load runs, once for all who ask at the same
 // time, and its answer is remembered for a while: a location for the TTL, an
 // absence for the much shorter negative TTL. When the load fails, because every
-// tracker is down, an entry whose TTL is over still serves. A change made through
+// tracker is down, an entry whose TTL is over still serves. An entry that is in use is
+// loaded again shortly before its TTL is over, while its readers go on. A change made through
 // this process calls [Locations.Invalidate] before it is acknowledged, and from
 // then on nothing that was loaded before the change is ever returned.
 //

@@ -43,7 +43,7 @@ func (s *source) fail(err error) {
 }
 
 func (s *source) load(key mogile.Key) cache.Load {
-	return func(context.Context) (mogile.Location, error) {
+	return func(context.Context, mogile.DomainName, mogile.Key) (mogile.Location, error) {
 		s.loads.Add(1)
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func get(t *testing.T, l *cache.Locations, s *source, key mogile.Key) *cache.Ent
 	if err != nil {
 		t.Fatalf("Get %s: %v", key, err)
 	}
-	return e
+	return e.Entry
 }
 
 func wantLoads(t *testing.T, s *source, want int64) {

@@ -87,6 +87,7 @@ type Edge struct {
 	pool     *http.Transport // nodes, when it is ours
 	buffers  buffers
 	suspects suspects
+	load     cache.Load // askTracker, made once and not by each request
 }
 
 // New returns an Edge. Close it after use.
@@ -96,6 +97,7 @@ func New(config Config) (*Edge, error) {
 	}
 	config.Timeouts = config.Timeouts.withDefaults()
 	e := &Edge{config: config, log: config.Logger, nodes: config.Transport}
+	e.load = e.askTracker
 	if e.nodes == nil {
 		e.pool = newPool(config.Timeouts.Connect)
 		e.nodes = e.pool

@@ -16,60 +16,64 @@ import (
 // read answers a GET or HEAD. When no copy of what the cache knew can be read, the
 // tracker's present answer is tried as well, if it differs.
 func (e *Edge) read(w http.ResponseWriter, r *http.Request, req Request) *Error {
-	entry, err := e.locate(r.Context(), req)
-	if err == nil {
-		err = e.answer(w, r, req, entry)
-	}
-	if errors.Is(err, ErrNoCopy) {
-		var again *cache.Entry
-		again, err = e.locateAgain(r.Context(), req)
-		switch {
-		case err != nil:
-		case again.FID == entry.FID && len(newCopies(entry, again)) == 0:
-			err = fmt.Errorf("fid %d: %w", entry.FID, ErrNoCopy)
-		default:
-			err = e.answer(w, r, req, again)
-		}
-	}
+	err := e.tryRead(w, r, req)
 	if err != nil {
 		return e.fail(r.Context(), req, err)
 	}
 	return nil
 }
 
+func (e *Edge) tryRead(w http.ResponseWriter, r *http.Request, req Request) error {
+	found, err := e.locate(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	err = e.answer(w, r, req, found.Entry)
+	if !errors.Is(err, ErrNoCopy) {
+		return err
+	}
+	again, err := e.locateAgain(r.Context(), req)
+	switch {
+	case err != nil:
+		return err
+	case again.FID == found.FID && len(newCopies(found.Entry, again.Entry)) == 0:
+		return fmt.Errorf("fid %d: %w", found.FID, ErrNoCopy)
+	}
+	return e.answer(w, r, req, again.Entry)
+}
+
 // locate finds the key's copies, from the cache when there is one.
-func (e *Edge) locate(ctx context.Context, req Request) (*cache.Entry, error) {
+func (e *Edge) locate(ctx context.Context, req Request) (cache.Found, error) {
 	if e.config.Locations == nil {
 		return e.locateAgain(ctx, req)
 	}
-	return e.config.Locations.Get(ctx, req.Domain, req.Key, e.loader(req))
+	return e.config.Locations.Get(ctx, req.Domain, req.Key, e.load)
 }
 
 // locateAgain asks the tracker, past the cache.
-func (e *Edge) locateAgain(ctx context.Context, req Request) (*cache.Entry, error) {
+func (e *Edge) locateAgain(ctx context.Context, req Request) (cache.Found, error) {
 	if e.config.Locations != nil {
-		return e.config.Locations.Fresh(ctx, req.Domain, req.Key, e.loader(req))
+		return e.config.Locations.Fresh(ctx, req.Domain, req.Key, e.load)
 	}
-	loc, err := e.loader(req)(ctx)
+	loc, err := e.load(ctx, req.Domain, req.Key)
 	if err != nil {
-		return nil, err
+		return cache.Found{}, err
 	}
-	return &cache.Entry{Location: loc}, nil
+	return cache.Found{Entry: &cache.Entry{Location: loc}}, nil
 }
 
-func (e *Edge) loader(req Request) cache.Load {
-	return func(ctx context.Context) (mogile.Location, error) {
-		ctx, cancel := e.trackerContext(ctx)
-		defer cancel()
-		loc, err := e.config.Tracker.Locate(ctx, req.Domain, req.Key)
-		if errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnknownDomain) {
-			return loc, fmt.Errorf("locate: %w: %w", cache.ErrAbsent, err)
-		}
-		if err != nil {
-			return loc, fmt.Errorf("locate: %w", err)
-		}
-		return loc, nil
+// askTracker is the cache's source of truth.
+func (e *Edge) askTracker(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error) {
+	ctx, cancel := e.trackerContext(ctx)
+	defer cancel()
+	loc, err := e.config.Tracker.Locate(ctx, domain, key)
+	if errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnknownDomain) {
+		return loc, fmt.Errorf("locate: %w: %w", cache.ErrAbsent, err)
 	}
+	if err != nil {
+		return loc, fmt.Errorf("locate: %w", err)
+	}
+	return loc, nil
 }
 
 // answer sends the file, or what the conditions make of it. It returns an error only

@@ -171,7 +171,7 @@ func (t *sender) reopen(s span) (io.ReadCloser, error) {
 	if again.FID != t.entry.FID {
 		return nil, fmt.Errorf("%w: it is fid %d now", err, again.FID)
 	}
-	t.left = t.e.order(newCopies(t.entry, again))
+	t.left = t.e.order(newCopies(t.entry, again.Entry))
 	return t.open(s)
 }
 
