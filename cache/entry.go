@@ -31,8 +31,26 @@ type Entry struct {
 	// retry is 0 until a load failed that was to replace this entry; then the time of
 	// the next attempt, once the entry is stale.
 	retry atomic.Int64
+	// doubted is set when a copy was not where the entry has it.
+	doubted atomic.Bool
 	// modified is in unix seconds, which is all that HTTP dates hold; 0 is unknown.
 	modified atomic.Int64
+}
+
+// Doubt notes that a copy was not where the entry has it, and reports whether that is
+// news: the caller then asks again, past the cache. It is not when the same was noted
+// before and asking brought the same copies.
+func (e *Entry) Doubt() (news bool) { return e.doubted.CompareAndSwap(false, true) }
+
+// inherit takes over what was learned about the same content from the entry before.
+func (e *Entry) inherit(old *Entry) {
+	if old.key != e.key || old.domain != e.domain || old.FID != e.FID {
+		return
+	}
+	e.Remember(old.Modified())
+	if old.doubted.Load() && slices.Equal(old.Copies, e.Copies) {
+		e.doubted.Store(true)
+	}
 }
 
 // Modified is the time of modification that was remembered; zero when none was.

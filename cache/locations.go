@@ -98,6 +98,10 @@ type Locations struct {
 	generations []atomic.Uint64
 	stripes     [stripes]stripe
 
+	// changing is held, shared, over a look through all entries: ristretto must not be
+	// closed under it. It is taken before a stripe's lock.
+	changing sync.RWMutex
+
 	loads sync.WaitGroup // the flights' goroutines
 	once  sync.Once      // Close
 }
@@ -189,6 +193,8 @@ func (l *Locations) Close() {
 			l.stripes[i].close()
 		}
 		l.loads.Wait()
+		l.changing.Lock()
+		defer l.changing.Unlock()
 		l.entries.Close()
 	})
 }
@@ -225,8 +231,8 @@ func (l *Locations) keep(hash uint64, e *Entry, began time.Duration) {
 		e.ahead.Store(int64(e.fresh)) // never: an absence is asked for again soon enough
 	}
 	e.usable = began + life
-	if old, ok := l.entries.Get(hash); ok && old.key == e.key && old.domain == e.domain && old.FID == e.FID {
-		e.Remember(old.Modified())
+	if old, ok := l.entries.Get(hash); ok {
+		e.inherit(old)
 	}
 	if life > 0 && l.generation(hash).Load() == e.generation {
 		// Without ristretto's own TTL, whose bookkeeping is a fifth of an entry's cost:

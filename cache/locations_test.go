@@ -233,7 +233,8 @@ func TestEntryKeepsNoStringOfOthersAlive(t *testing.T) {
 }
 
 func TestMemoryIsBoundUnderAScan(t *testing.T) {
-	const bytes, keys = 8 << 20, 60_000
+	const bytes = 8 << 20
+	keys := *scanned
 	before := heap()
 	l := newLocations(t, cache.Config{Bytes: bytes})
 	for i := range keys {
@@ -246,8 +247,8 @@ func TestMemoryIsBoundUnderAScan(t *testing.T) {
 	}
 	used := heap() - before
 	t.Logf("%d keys: %d KiB of %d KiB", keys, used>>10, bytes>>10)
-	if used > bytes*11/10 {
-		t.Errorf("got %d bytes in use after %d keys; want at most %d and a tenth", used, keys, bytes)
+	if used > bytes*21/20 { // what the runtime needs for itself is not ours
+		t.Errorf("got %d bytes in use after %d keys; want at most %d and a twentieth", used, keys, bytes)
 	}
 	if used < bytes/2 {
 		t.Errorf("got %d bytes in use; want most of %d: entries are counted too high", used, bytes)

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,9 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
+
+// scanned is how many keys a scan asks for. Ten million take some minutes.
+var scanned = flag.Int("scan", 40_000, "how many distinct keys the tests of memory ask for")
 
 const domain mogile.DomainName = "images"
 
