@@ -23,6 +23,9 @@ type Config struct {
 	// Locations remembers where files are; nil means that every request asks the
 	// tracker.
 	Locations *cache.Locations
+	// Contents keeps small files in memory, and has files that many ask for fetched
+	// once; nil means neither.
+	Contents *cache.Contents
 	// Transport carries requests to nodes; nil means one of our own, with pooled
 	// connections.
 	Transport http.RoundTripper
@@ -33,6 +36,12 @@ type Config struct {
 	NoChecksum bool
 	// CacheControl is sent with every file; empty means none.
 	CacheControl string
+	// CacheStatus tells clients by a Cache-Status header (RFC 9211) how far the caches
+	// helped.
+	CacheStatus bool
+	// ServerTiming tells clients by a Server-Timing header how long the edge took for
+	// what.
+	ServerTiming bool
 	// Logger is required.
 	Logger *zap.Logger
 }
@@ -141,6 +150,8 @@ type Request struct {
 	Key    mogile.Key
 	// Class is for uploads; empty means the domain's default.
 	Class mogile.ClassName
+	// Outcome, unless it is nil, learns what becomes of the request.
+	Outcome *Outcome
 }
 
 func (q Request) field() zap.Field {
@@ -155,6 +166,12 @@ func (q Request) field() zap.Field {
 // that no client takes a part for the whole and no error page is written into it.
 func (e *Edge) Serve(w http.ResponseWriter, r *http.Request, req Request) error {
 	refuseUnread(w, r)
+	if req.Outcome == nil {
+		req.Outcome = new(Outcome)
+	}
+	if e.config.ServerTiming {
+		req.Outcome.clock = time.Now()
+	}
 	if err := req.Key.Validate(); err != nil {
 		return badRequest("%w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
@@ -130,6 +131,9 @@ func accept(resp *http.Response, body io.Reader, length int64, s span) error {
 func refusal(resp *http.Response) error {
 	if resp.StatusCode >= http.StatusInternalServerError {
 		return fmt.Errorf("node answers %d", resp.StatusCode)
+	}
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
+		return fmt.Errorf("%w: node answers %d: %w", errWrongCopy, resp.StatusCode, fs.ErrNotExist)
 	}
 	return fmt.Errorf("%w: node answers %d", errWrongCopy, resp.StatusCode)
 }

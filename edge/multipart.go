@@ -44,7 +44,7 @@ func (t *sender) sendParts(w http.ResponseWriter, src io.ReadCloser, m multipart
 	h := w.Header()
 	h.Set("Content-Type", m.contentType())
 	h.Set("Content-Length", strconv.FormatInt(m.length(), 10))
-	w.WriteHeader(http.StatusPartialContent)
+	t.e.writeHeader(w, t.req, http.StatusPartialContent)
 	for i, s := range m.spans {
 		if err := frame(w, m.heads[i]); err != nil {
 			if src != nil {

@@ -32,9 +32,11 @@ func (e *Edge) put(w http.ResponseWriter, r *http.Request, req Request) *Error {
 		return e.fail(ctx, req, err)
 	}
 	fid, err := e.store(ctx, req, b)
+	e.tellTiming(w.Header(), req.Outcome)
 	if err != nil {
 		return e.fail(ctx, req, err)
 	}
+	req.Outcome.FID = fid
 	w.Header().Set("Etag", etag(fid))
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
@@ -87,6 +89,7 @@ func (e *Edge) checkWrite(r *http.Request, req Request) error {
 // store takes the body from the client to a closed upload.
 func (e *Edge) store(ctx context.Context, req Request, b *body) (mogile.FID, error) {
 	opened, err := e.open(ctx, req, b.size)
+	req.Outcome.mark("open")
 	if err != nil {
 		return 0, err
 	}
@@ -94,8 +97,11 @@ func (e *Edge) store(ctx context.Context, req Request, b *body) (mogile.FID, err
 	// From here on the client may go away: what was begun is ended in order.
 	ctx = context.WithoutCancel(ctx)
 	c, err := e.upload(opened, b)
+	req.Outcome.Copy = c.Dev
+	req.Outcome.mark("write")
 	if err == nil {
 		err = e.close(ctx, req, opened, c, b)
+		req.Outcome.mark("close")
 	}
 	if err != nil {
 		e.abandon(ctx, req, opened.FID, c)
@@ -216,6 +222,8 @@ func (e *Edge) remove(w http.ResponseWriter, r *http.Request, req Request) *Erro
 	defer cancel()
 	err := e.config.Tracker.Delete(ctx, req.Domain, req.Key)
 	e.forget(req) // after a failure too: it may have happened
+	req.Outcome.mark("delete")
+	e.tellTiming(w.Header(), req.Outcome)
 	if err != nil {
 		return e.fail(r.Context(), req, fmt.Errorf("delete: %w", err))
 	}

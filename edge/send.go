@@ -47,20 +47,29 @@ type sender struct {
 	req   Request
 	entry *cache.Entry
 
-	left []mogile.Copy // not failed yet, in the order of trial
+	// content is the file in memory or on its way there; nil when it comes from a copy.
+	content *cache.Content
+	left    []mogile.Copy // not failed yet, in the order of trial
+	// doubts says that the location was remembered: before the first byte, a copy that
+	// is not there speaks against it.
+	doubts bool
 	// asked is set when the tracker was asked again; its answer is in left.
 	asked bool
 }
 
-func (e *Edge) newSender(r *http.Request, req Request, entry *cache.Entry) *sender {
-	return &sender{e: e, r: r, req: req, entry: entry, left: e.order(entry.Copies)}
-}
-
-// open opens the first copy that can give the bytes of s.
+// open opens the first copy that can give the bytes of s. It returns nil when they are
+// in memory.
 func (t *sender) open(s span) (io.ReadCloser, error) {
+	if t.content != nil {
+		if err := t.awaitContent(s.off); err != nil || t.content != nil {
+			return nil, err
+		}
+	}
 	for len(t.left) > 0 {
 		src, err := t.openCopy(t.left[0], s)
 		if err == nil {
+			t.doubts = false
+			t.req.Outcome.Copy = t.left[0].Dev
 			return src, nil
 		}
 		if err := t.pass(err); err != nil {
@@ -96,6 +105,9 @@ func (t *sender) pass(err error) error {
 	}
 	t.e.blame(t.left[0], t.entry.FID, err)
 	t.left = t.left[1:]
+	if t.doubts && isMoved(t.entry, err) {
+		return errMoved
+	}
 	return nil
 }
 
@@ -132,6 +144,12 @@ func (e *Edge) openLocal(c mogile.Copy, entry *cache.Entry) (*os.File, error) {
 // opens one when src is nil. A source that ends early is replaced by another copy at
 // the offset that was reached.
 func (t *sender) send(w io.Writer, src io.ReadCloser, s span) error {
+	if t.content != nil {
+		var err error
+		if s, err = t.sendContent(w, s); err != nil || s.n == 0 {
+			return err
+		}
+	}
 	for {
 		if src == nil {
 			var err error
