@@ -73,3 +73,17 @@ func oneSize(d *caddyfile.Dispenser, to *int64) error {
 	*to = int64(n)
 	return nil
 }
+
+// offOrSize reads off, a size, or nothing.
+func offOrSize(d *caddyfile.Dispenser, off *bool, size *int64) error {
+	if d.CountRemainingArgs() == 0 {
+		return nil
+	}
+	d.NextArg()
+	if d.Val() == "off" {
+		*off = true
+		return noArgs(d)
+	}
+	d.Prev()
+	return oneSize(d, size)
+}
