@@ -92,3 +92,17 @@ func oneDuration(d *caddyfile.Dispenser, to *caddy.Duration) error {
 	*to = caddy.Duration(dur)
 	return nil
 }
+
+// offOrSize reads off, a size, or nothing.
+func offOrSize(d *caddyfile.Dispenser, off *bool, size *int64) error {
+	if d.CountRemainingArgs() == 0 {
+		return nil
+	}
+	d.NextArg()
+	if d.Val() == "off" {
+		*off = true
+		return noArgs(d)
+	}
+	d.Prev()
+	return oneSize(d, size)
+}

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,7 +14,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -23,6 +21,16 @@ import (
 // Handler is the edge: it serves the files of a MogileFS domain under short URLs
 // from whichever copy is alive, and takes uploads and deletions when they are
 // allowed.
+//
+// It sets these placeholders, for logs and for headers that are set late
+// (`header >X-Cache {http.mogilefs.cache}`):
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.mogilefs.key}` | The key
+// `{http.mogilefs.fid}` | The fid of what was asked for or stored; empty when there was none
+// `{http.mogilefs.copy}` | The devid of the device that the file came from, or went to; empty when none was touched
+// `{http.mogilefs.cache}` | How far memory helped a GET: `content` (the file was there), `shared` (it was just being fetched), `location` (it was known where it is, or that there is none), `stale` (the same, and no tracker answers), `miss` (a tracker was asked)
 type Handler struct {
 	// The domain. Placeholders are allowed. Default: `default`.
 	Domain string `json:"domain,omitempty"`
@@ -35,8 +43,9 @@ type Handler struct {
 	// are allowed. Default: the domain's default class.
 	Class []string `json:"class,omitempty"`
 
-	// What clients may do: `GET` (which brings HEAD), `PUT`, `DELETE`. Others are
-	// answered 405. Default: `GET`.
+	// What clients may do: `GET` (which brings HEAD), `PUT`, `DELETE`, and `PURGE`, which
+	// has this process forget what it remembers of the key. Others are answered 405.
+	// Default: `GET`.
 	Methods []string `json:"methods,omitempty"`
 
 	// Trackers of other processes to ask. Default: the tracker of this process.
@@ -53,6 +62,9 @@ type Handler struct {
 
 	// The cache of where files are.
 	LocationCache *LocationCache `json:"location_cache,omitempty"`
+
+	// The cache of the files themselves. Default: none.
+	ContentCache *ContentCache `json:"content_cache,omitempty"`
 
 	// What uploads may be.
 	Upload *Upload `json:"upload,omitempty"`
@@ -71,6 +83,14 @@ type Handler struct {
 	// The Cache-Control header of files. Default: none.
 	CacheControl string `json:"cache_control,omitempty"`
 
+	// Tell clients by a Cache-Status header (RFC 9211) how far the caches helped. It names
+	// no inner address.
+	CacheStatus bool `json:"cache_status,omitempty"`
+
+	// Tell clients by a Server-Timing header how many milliseconds each step took:
+	// `locate` and `open` of a GET, `open`, `write` and `close` of a PUT, `delete`.
+	ServerTiming bool `json:"server_timing,omitempty"`
+
 	// Hand requests for unknown keys to the next handler instead of answering
 	// 404.
 	PassThru bool `json:"pass_thru,omitempty"`
@@ -80,27 +100,6 @@ type Handler struct {
 	asked holder // the tracker, or what leads to remote ones
 	refs  refs
 	log   *zap.Logger
-}
-
-// LocationCache remembers where files are, so that a request needs no tracker.
-// Changes made through this process show at once; those made through another
-// tracker after `ttl` at the latest.
-type LocationCache struct {
-	// Off asks the tracker for every request.
-	Off bool `json:"off,omitempty"`
-
-	// How many bytes of memory it may use. Default: 64 MiB.
-	Size int64 `json:"size,omitempty"`
-
-	// How long a location is taken for true. Default: 60s.
-	TTL caddy.Duration `json:"ttl,omitempty"`
-
-	// How long an unknown key stays unknown. Default: 1s.
-	NegativeTTL caddy.Duration `json:"negative_ttl,omitempty"`
-
-	// How long beyond its ttl a location may still be used while no tracker
-	// answers. Default: 1h.
-	Stale caddy.Duration `json:"stale,omitempty"`
 }
 
 // Upload bounds and checks uploads.
@@ -166,6 +165,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		NoChecksum:   h.Upload.NoChecksum,
 		CacheControl: h.CacheControl,
 		Hedge:        time.Duration(h.Hedge),
+		CacheStatus:  h.CacheStatus,
+		ServerTiming: h.ServerTiming,
 		Logger:       h.log,
 		Timeouts: edge.Timeouts{
 			Tracker:   from.patience,
@@ -182,6 +183,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if config.Transport, err = h.Transport.provision(ctx, h.Timeouts); err != nil {
 		return fmt.Errorf("transport: %w", err)
+	}
+	if config.Contents, err = h.contents(from); err != nil {
+		return fmt.Errorf("content_cache: %w", err)
 	}
 	h.edge, err = edge.New(config)
 	return err
@@ -201,6 +205,9 @@ func (h *Handler) fillDefaults() {
 	h.allow = strings.Join(allowed, ", ")
 	if h.LocationCache == nil {
 		h.LocationCache = &LocationCache{Off: h.ClientZone}
+	}
+	if h.ContentCache == nil {
+		h.ContentCache = &ContentCache{Off: true}
 	}
 	if h.Upload == nil {
 		h.Upload = new(Upload)
@@ -223,55 +230,14 @@ func (h *Handler) Validate() error {
 		return errors.New("client_zone: who asks decides where a file is, so locations can't be cached: leave location_cache out")
 	}
 	for _, m := range h.Methods {
-		if m != http.MethodGet && m != http.MethodPut && m != http.MethodDelete {
-			return fmt.Errorf("methods: %s is not one of GET, PUT, DELETE", m)
+		if m != http.MethodGet && m != http.MethodPut && m != http.MethodDelete && m != methodPurge {
+			return fmt.Errorf("methods: %s is not one of GET, PUT, DELETE, PURGE", m)
 		}
 	}
 	return nil
 }
 
-// pooledLocations is a cache that is told of every change until it is closed.
-type pooledLocations struct {
-	*cache.Locations
-	stop func()
-}
-
-// Destruct closes the cache.
-func (p *pooledLocations) Destruct() error {
-	p.stop()
-	p.Close()
-	return nil
-}
-
-// locations finds or makes the cache. Handlers with the same settings and zone over
-// the same database share one, and it keeps what it knows over a reload.
-func (h *Handler) locations(from source) (*cache.Locations, error) {
-	if h.LocationCache.Off {
-		return nil, nil
-	}
-	settings, err := json.Marshal([]any{from.identity, h.Zone, h.LocationCache})
-	if err != nil {
-		return nil, err
-	}
-	pooled, err := load(&h.refs, poolKey{"location cache", string(settings)}, func() (*pooledLocations, error) {
-		made, err := cache.NewLocations(cache.Config{
-			Bytes:       h.LocationCache.Size,
-			TTL:         time.Duration(h.LocationCache.TTL),
-			NegativeTTL: time.Duration(h.LocationCache.NegativeTTL),
-			Stale:       time.Duration(h.LocationCache.Stale),
-		})
-		if err != nil {
-			return nil, err
-		}
-		return &pooledLocations{made, from.changes.listen(made.Invalidate)}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return pooled.Locations, nil
-}
-
-// Cleanup gives the cache back and lets go of idle connections.
+// Cleanup gives the caches back and lets go of idle connections.
 func (h *Handler) Cleanup() error {
 	if h.edge != nil { // nil when Provision failed before it
 		h.edge.Close()
@@ -291,24 +257,35 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		}
 		return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
 	}
-	err := h.serve(w, r)
+	a := &account{key: h.key(r)}
+	a.show(r.Context())
+	if r.Method == methodPurge {
+		return h.purge(w, r, a)
+	}
+	err := h.serve(w, r, a)
 	if err == nil {
 		return nil
 	}
 	if h.PassThru && errors.Is(err, edge.ErrUnknownKey) {
+		a.passed = true
 		return next.ServeHTTP(w, r)
 	}
 	return asHandlerError(w, err)
 }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, a *account) error {
 	h.asked.hold()
 	defer func() {
 		if err := h.asked.letGo(); err != nil {
 			h.log.Error("close the tracker of an earlier config", zap.Error(err))
 		}
 	}()
-	return h.edge.Serve(w, r, h.request(r))
+	return h.edge.Serve(w, r, edge.Request{
+		Domain:  h.domain(r),
+		Key:     a.key,
+		Class:   mogile.ClassName(firstNotEmpty(r.Context(), h.Class)),
+		Outcome: &a.Outcome,
+	})
 }
 
 // asHandlerError makes an error that handle_errors understands.
@@ -330,18 +307,15 @@ func (h *Handler) allowed(method string) bool {
 	return slices.Contains(h.Methods, method)
 }
 
-// request says which file is meant.
-func (h *Handler) request(r *http.Request) edge.Request {
-	req := edge.Request{
-		Domain: mogile.DomainName(replaced(r.Context(), h.Domain)),
-		Class:  mogile.ClassName(firstNotEmpty(r.Context(), h.Class)),
-	}
+func (h *Handler) domain(r *http.Request) mogile.DomainName {
+	return mogile.DomainName(replaced(r.Context(), h.Domain))
+}
+
+func (h *Handler) key(r *http.Request) mogile.Key {
 	if h.Key == "" {
-		req.Key = mogile.Key(strings.TrimPrefix(r.URL.Path, "/"))
-	} else {
-		req.Key = mogile.Key(replaced(r.Context(), h.Key))
+		return mogile.Key(strings.TrimPrefix(r.URL.Path, "/"))
 	}
-	return req
+	return mogile.Key(replaced(r.Context(), h.Key))
 }
 
 // replaced fills in a template's placeholders; most templates have none.

@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
+	"github.com/mogilefs/caddy-mogilefs/edge/background"
+	"github.com/mogilefs/caddy-mogilefs/edge/buffer"
 	"github.com/mogilefs/caddy-mogilefs/edge/health"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -24,6 +26,9 @@ type Config struct {
 	// Locations remembers where files are; nil means that every request asks the
 	// tracker.
 	Locations *cache.Locations
+	// Contents keeps small files in memory, and has files that many ask for fetched
+	// once; nil means neither.
+	Contents *cache.Contents
 	// Transport carries requests to nodes; nil means one of our own, with pooled
 	// connections.
 	Transport http.RoundTripper
@@ -40,6 +45,12 @@ type Config struct {
 	NoChecksum bool
 	// CacheControl is sent with every file; empty means none.
 	CacheControl string
+	// CacheStatus tells clients by a Cache-Status header (RFC 9211) how far the caches
+	// helped.
+	CacheStatus bool
+	// ServerTiming tells clients by a Server-Timing header how long the edge took for
+	// what.
+	ServerTiming bool
 	// Logger is required.
 	Logger *zap.Logger
 }
@@ -94,12 +105,13 @@ type Edge struct {
 	log     *zap.Logger
 	nodes   http.RoundTripper
 	pool    *http.Transport // nodes, when it is ours
-	buffers buffers
+	buffers buffer.Pool
 	health  *health.Board
 	ours    *health.Board // health, when it is ours
 	hedges  hedges
 	// background is probes, reports to the tracker, and attempts.
-	background *background
+	background *background.Background
+	load       cache.Load // askTracker, made once and not by each request
 }
 
 // New returns an Edge. Close it after use.
@@ -108,11 +120,12 @@ func New(config Config) (*Edge, error) {
 		return nil, err
 	}
 	config.Timeouts = config.Timeouts.withDefaults()
-	e := &Edge{config: config, log: config.Logger, nodes: config.Transport, health: config.Health, background: newBackground()}
+	e := &Edge{config: config, log: config.Logger, nodes: config.Transport, health: config.Health, background: background.New()}
 	if e.health == nil {
 		e.ours = health.New(config.Logger)
 		e.health = e.ours
 	}
+	e.load = e.askTracker
 	if e.nodes == nil {
 		e.pool = newPool(config.Timeouts.Connect)
 		e.nodes = e.pool
@@ -123,7 +136,7 @@ func New(config Config) (*Edge, error) {
 // Close ends what is done beside requests, and lets go of idle connections to nodes.
 // Requests under way go on.
 func (e *Edge) Close() {
-	e.background.close()
+	e.background.Close()
 	if e.ours != nil {
 		e.ours.Close()
 	}
@@ -161,6 +174,8 @@ type Request struct {
 	Key    mogile.Key
 	// Class is for uploads; empty means the domain's default.
 	Class mogile.ClassName
+	// Outcome, unless it is nil, learns what becomes of the request.
+	Outcome *Outcome
 }
 
 func (q Request) field() zap.Field {
@@ -175,6 +190,12 @@ func (q Request) field() zap.Field {
 // that no client takes a part for the whole and no error page is written into it.
 func (e *Edge) Serve(w http.ResponseWriter, r *http.Request, req Request) error {
 	refuseUnread(w, r)
+	if req.Outcome == nil {
+		req.Outcome = new(Outcome)
+	}
+	if e.config.ServerTiming {
+		req.Outcome.clock = time.Now()
+	}
 	if err := req.Key.Validate(); err != nil {
 		return badRequest("%w", err)
 	}

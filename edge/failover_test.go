@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -307,7 +308,7 @@ func TestClientThatLeavesBeforeTheAnswerIsNotTheNodesFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	var fault *edge.Error
-	if err := h.edge.Serve(nil, req, edge.Request{Domain: "images", Key: "a"}); !errors.As(err, &fault) || !errors.Is(err, edge.ErrClientGone) {
+	if err := h.edge.Serve(httptest.NewRecorder(), req, edge.Request{Domain: "images", Key: "a"}); !errors.As(err, &fault) || !errors.Is(err, edge.ErrClientGone) {
 		t.Errorf("got %v; want %v", err, edge.ErrClientGone)
 	}
 }

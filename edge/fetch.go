@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
@@ -194,6 +195,9 @@ func accept(resp *http.Response, body io.Reader, length int64, s semantics.Span)
 func refusal(status int) error {
 	if status >= http.StatusInternalServerError {
 		return fmt.Errorf("node answers %d", status)
+	}
+	if status == http.StatusNotFound || status == http.StatusGone {
+		return fmt.Errorf("%w: node answers %d: %w", errWrongCopy, status, fs.ErrNotExist)
 	}
 	return fmt.Errorf("%w: node answers %d", errWrongCopy, status)
 }

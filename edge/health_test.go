@@ -277,8 +277,10 @@ func TestHedgedReadTakesTheFasterCopyAndCancelsTheOther(t *testing.T) {
 			h.get("a").wantBody(t, http.StatusOK, content)
 			<-gone
 			slow.breaks(nil)
-			h.get("a", "Range", "bytes=5-100").wantBody(t, http.StatusPartialContent, content[5:101])
-			if got := len(slow.requests("GET")); got != 2 {
+			for range 20 { // on a busy machine the hedge may win before the node is asked
+				h.get("a", "Range", "bytes=5-100").wantBody(t, http.StatusPartialContent, content[5:101])
+			}
+			if got := len(slow.requests("GET")); got < 2 {
 				t.Errorf("got %d requests at the slow node; want it not to be blamed", got)
 			}
 		})

@@ -140,7 +140,7 @@ func (t *trial) front(c mogile.Copy) {
 func (t *sender) enter(r *race, c attempt, s semantics.Span) (cancel func(winner mogile.Copy), ok bool) {
 	ctx, stop := context.WithCancel(t.r.Context())
 	own := *t // so that only senders with a hedge go to the heap
-	ok = t.e.background.start(func(context.Context) {
+	ok = t.e.background.Start(func(context.Context) {
 		src, err := own.openFirst(ctx, c, s)
 		if f, remote := src.(*fetched); remote {
 			f.release = stop // by Close

@@ -14,7 +14,7 @@ func (t *sender) sendParts(w http.ResponseWriter, src io.ReadCloser, m semantics
 	h := w.Header()
 	h.Set("Content-Type", m.ContentType())
 	h.Set("Content-Length", strconv.FormatInt(m.Length(), 10))
-	w.WriteHeader(http.StatusPartialContent)
+	t.e.writeHeader(w, t.req, http.StatusPartialContent)
 	for i, s := range m.Spans {
 		if err := frame(w, m.Heads[i]); err != nil {
 			if src != nil {

@@ -26,14 +26,14 @@ func (e *Edge) findOut(c mogile.Copy, at health.Place, local bool) {
 	case local:
 	case at.Node.Level() != health.Good:
 		if at.Node.Ask() {
-			e.background.start(func(ctx context.Context) {
+			e.background.Start(func(ctx context.Context) {
 				began := time.Now()
 				_, err := e.probe(ctx, http.MethodHead, rootOf(c.URL))
 				at.Node.Asked(err, time.Since(began))
 			})
 		}
 	case at.Device.Ask():
-		e.background.start(func(ctx context.Context) {
+		e.background.Start(func(ctx context.Context) {
 			status, err := e.probe(ctx, http.MethodGet, c.URL)
 			if err == nil && status >= http.StatusInternalServerError {
 				err = refusal(status)

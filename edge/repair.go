@@ -15,7 +15,7 @@ func (e *Edge) setAside(c mogile.Copy, fid mogile.FID) {
 	if !e.health.SetAside(c.URL) || !ok {
 		return
 	}
-	e.background.start(func(ctx context.Context) {
+	e.background.Start(func(ctx context.Context) {
 		ctx, cancel := e.trackerContext(ctx)
 		defer cancel()
 		if err := tracker.Repair(ctx, fid); err != nil {

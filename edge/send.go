@@ -9,29 +9,13 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"sync"
 	"syscall"
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
+	"github.com/mogilefs/caddy-mogilefs/edge/buffer"
 	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
-
-// bufferSize is for bytes that pass through us: few calls for a large file, little
-// memory for many clients.
-const bufferSize = 64 << 10
-
-// buffers is a pool of such buffers; the zero value is ready.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) get() *[bufferSize]byte {
-	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {
-		return p
-	}
-	return new([bufferSize]byte)
-}
-
-func (b *buffers) put(p *[bufferSize]byte) { b.pool.Put(p) }
 
 // errClient marks a failure to write to the client: no other copy helps.
 var errClient = errors.New("write to client")
@@ -39,25 +23,38 @@ var errClient = errors.New("write to client")
 // sender sends parts of one file to one client, from whichever copy works.
 type sender struct {
 	trial
-	r     *http.Request
-	req   Request
-	entry *cache.Entry
+	r   *http.Request
+	req Request
+
+	// content is the file in memory or on its way there; nil when it comes from a copy.
+	content *cache.Content
 	// asked is set when the tracker was asked again; its answer is in left.
 	asked bool
 }
 
-// newSender returns a sender that has no copies yet to try; so it stays small enough to be
-// kept off the heap.
-func (e *Edge) newSender(r *http.Request, req Request, entry *cache.Entry) *sender {
-	return &sender{trial: trial{e: e, fid: entry.FID}, r: r, req: req, entry: entry}
+// newSender returns a sender that has no copies yet to try. doubts says that the location
+// was remembered: before the first byte, a copy that is not there speaks against it.
+func (e *Edge) newSender(r *http.Request, req Request, entry *cache.Entry, doubts bool) *sender {
+	return &sender{trial: trial{e: e, entry: entry, doubts: doubts}, r: r, req: req}
 }
 
-// open opens the first copy that can give the bytes of s.
+// open opens the first copy that can give the bytes of s. It returns nil when they are
+// in memory.
 func (t *sender) open(s semantics.Span) (io.ReadCloser, error) {
+	if t.content != nil {
+		if err := t.awaitContent(s.Off); err != nil || t.content != nil {
+			return nil, err
+		}
+	}
 	for t.more() {
 		src, err := t.openNext(s)
 		if err == nil {
+			t.doubts = false
+			t.req.Outcome.Copy = t.left[0].Dev
 			return src, nil
+		}
+		if errors.Is(err, errMoved) {
+			return nil, err
 		}
 		if err := t.pass(t.r.Context(), err); err != nil {
 			return nil, err
@@ -128,6 +125,12 @@ func (e *Edge) openLocal(c mogile.Copy, entry *cache.Entry) (*os.File, error) {
 // opens one when src is nil. A source that ends early is replaced by another copy at
 // the offset that was reached.
 func (t *sender) send(w io.Writer, src io.ReadCloser, s semantics.Span) error {
+	if t.content != nil {
+		var err error
+		if s, err = t.sendContent(w, s); err != nil || s.N == 0 {
+			return err
+		}
+	}
 	for {
 		if src == nil {
 			var err error
@@ -167,7 +170,7 @@ func (t *sender) reopen(s semantics.Span) (io.ReadCloser, error) {
 	if again.FID != t.entry.FID {
 		return nil, fmt.Errorf("%w: it is fid %d now", err, again.FID)
 	}
-	t.left = t.e.orderCopies(newCopies(t.entry, again), 0)
+	t.left = t.e.orderCopies(newCopies(t.entry, again.Entry), 0)
 	return t.open(s)
 }
 
@@ -209,11 +212,11 @@ func fromDisk(err error) bool {
 
 // pump is copy through a buffer of ours.
 func (t *sender) pump(w io.Writer, src io.Reader, n int64) (sent int64, err error) {
-	buf := t.e.buffers.get()
-	defer t.e.buffers.put(buf)
+	buf := t.e.buffers.Get()
+	defer t.e.buffers.Put(buf)
 	for sent < n && err == nil {
 		var got int
-		got, err = src.Read(buf[:min(n-sent, bufferSize)])
+		got, err = src.Read(buf[:min(n-sent, buffer.Size)])
 		if got > 0 {
 			put, werr := w.Write(buf[:got])
 			sent += int64(put)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge/health"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -12,12 +13,15 @@ import (
 // that was left because it was silent is, when all others have failed: then with all the
 // patience that there is.
 type trial struct {
-	e   *Edge
-	fid mogile.FID
+	e     *Edge
+	entry *cache.Entry
 
 	left    []mogile.Copy // not failed yet, in the order of trial; the first is the present one
 	silent  []mogile.Copy // left aside meanwhile
 	patient bool          // set when left was silent
+	// doubts says that the location was remembered: before the first byte, a copy that
+	// is not there speaks against it.
+	doubts bool
 }
 
 // more reports whether there is a copy to be tried.
@@ -36,7 +40,7 @@ func (t *trial) attempt(i int) attempt {
 }
 
 // pass gives up the present copy because of err. It returns an error when the
-// request is over, and then nobody is blamed.
+// request is over, and then nobody is blamed, or when the location is wrong.
 func (t *trial) pass(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -46,6 +50,9 @@ func (t *trial) pass(ctx context.Context, err error) error {
 	if errors.Is(err, health.ErrStalled) {
 		t.silent = append(t.silent, c)
 	}
-	t.e.blame(c, t.fid, err)
+	t.e.blame(c, t.entry.FID, err)
+	if t.doubts && isMoved(t.entry, err) {
+		return errMoved
+	}
 	return nil
 }

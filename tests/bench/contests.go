@@ -32,6 +32,10 @@ func (s *servers) contests() []contest {
 			{"Caddy file_server", wrk("http://" + s.files + "/aqua.jpg"), caddy},
 			{"nginx static", wrk("http://" + s.nginx + "/aqua.jpg"), nginx},
 		}},
+		{"GET 30 KiB from memory", "requests", []rival{
+			{"mogilefs, content cache", wrk("http://" + s.cached + "/aqua.jpg"), caddy},
+			{"Caddy respond", wrk("http://" + s.respond + "/aqua.jpg"), caddy},
+		}},
 		{"durable upload of 4 KiB, 64 at a time", "files", []rival{
 			{"mogilefs, one copy", s.uploads, caddy},
 			{"bare files: write, sync, rename, sync directory", s.bareFiles, 0},

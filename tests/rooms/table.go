@@ -31,10 +31,14 @@ var table = map[string]row{
 	".":      {ours: []string{"caddymodule"}},
 	"mogile": {},
 	"cache":  {ours: []string{"mogile"}, libs: []string{zapLib, syncLib, "github.com/dgraph-io/ristretto/v2"}},
-	"edge":   {ours: []string{"mogile", "cache", "edge/health", "edge/semantics"}, libs: []string{zapLib, syncLib}},
+	"edge":   {ours: []string{"mogile", "cache", "edge/..."}, libs: []string{zapLib, syncLib}},
 
 	"edge/health":    {ours: []string{"mogile"}, libs: []string{zapLib}},
-	"edge/semantics": {},
+	"edge/semantics": {ours: []string{"mogile"}},
+
+	"edge/background": {},
+	"edge/buffer":     {},
+	"edge/upload":     {ours: []string{"mogile", "edge/buffer"}},
 
 	"tracker": {
 		ours: []string{

@@ -1,4 +1,6 @@
-package edge
+// Package background runs what an edge does beside requests: probes, reports, attempts that
+// nobody waits for any more. There is a bound on how much, and an end to it.
+package background
 
 import (
 	"context"
@@ -7,17 +9,17 @@ import (
 )
 
 const (
-	// maxBackground bounds what is done beside requests: probes, reports, attempts that
+	// maxRunning bounds what is done beside requests: probes, reports, attempts that
 	// nobody waits for any more. What is beyond is left to a later request.
-	maxBackground = 256
+	maxRunning = 256
 	// closeWithin bounds how long Close waits. Only a disk that does not even say that it
 	// is broken keeps something running for longer.
 	closeWithin = 5 * time.Second
 )
 
-// background is what runs beside requests.
-type background struct {
-	ctx  context.Context // ends with close
+// Background is what runs beside requests.
+type Background struct {
+	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 
 	mu      sync.Mutex // guards the rest
@@ -26,15 +28,16 @@ type background struct {
 	running sync.WaitGroup // which grows only before closed is set
 }
 
-func newBackground() *background {
-	b := &background{room: maxBackground}
+// New returns a Background in which nothing runs. Close it after use.
+func New() *Background {
+	b := &Background{room: maxRunning}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	return b
 }
 
-// start runs f in a goroutine, and reports whether it does: not when there is too much, or
-// after close. f ends soon after its context.
-func (b *background) start(f func(context.Context)) bool {
+// Start runs f in a goroutine, and reports whether it does: not when there is too much, or
+// after Close. f ends soon after its context.
+func (b *Background) Start(f func(context.Context)) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || b.room == 0 {
@@ -50,7 +53,9 @@ func (b *background) start(f func(context.Context)) bool {
 	return true
 }
 
-func (b *background) close() {
+// Close ends what runs, and waits for it; not for ever, as a disk that hangs can keep an
+// attempt.
+func (b *Background) Close() {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
