@@ -12,13 +12,14 @@ type Config struct {
 	// 1 MiB is refused.
 	Bytes int64
 	// TTL is how long a location is believed, and so how late a change made by
-	// another process may be seen; 0 means 60 s.
+	// another process may be seen; 0 means 60 s. One that is asked for in its last tenth
+	// is loaded again before it is over.
 	TTL time.Duration
 	// NegativeTTL is how long an absence is believed; 0 means 1 s, less than 0
 	// that absences are not remembered.
 	NegativeTTL time.Duration
-	// Stale is how long after its TTL a location still serves while loading fails;
-	// 0 means 1 h, less than 0 that it does not.
+	// Stale is how long after its TTL a location still serves while loading fails, and
+	// only then; 0 means 1 h, less than 0 that it does not.
 	Stale time.Duration
 }
 

@@ -25,11 +25,32 @@ type Entry struct {
 	// it may serve while loading fails; on the clock of Locations.now.
 	fresh, usable time.Duration
 
-	// retry is 0 until a load failed while this entry was stale; then the time of
-	// the next attempt, on the same clock.
+	// ahead is when the entry is to be renewed while it is still fresh, if somebody
+	// asks for it then; on the same clock.
+	ahead atomic.Int64
+	// retry is 0 until a load failed that was to replace this entry; then the time of
+	// the next attempt, once the entry is stale.
 	retry atomic.Int64
+	// doubted is set when a copy was not where the entry has it.
+	doubted atomic.Bool
 	// modified is in unix seconds, which is all that HTTP dates hold; 0 is unknown.
 	modified atomic.Int64
+}
+
+// Doubt notes that a copy was not where the entry has it, and reports whether that is
+// news: the caller then asks again, past the cache. It is not when the same was noted
+// before and asking brought the same copies.
+func (e *Entry) Doubt() (news bool) { return e.doubted.CompareAndSwap(false, true) }
+
+// inherit takes over what was learned about the same content from the entry before.
+func (e *Entry) inherit(old *Entry) {
+	if old.key != e.key || old.domain != e.domain || old.FID != e.FID {
+		return
+	}
+	e.Remember(old.Modified())
+	if old.doubted.Load() && slices.Equal(old.Copies, e.Copies) {
+		e.doubted.Store(true)
+	}
 }
 
 // Modified is the time of modification that was remembered; zero when none was.
@@ -52,12 +73,22 @@ func (e *Entry) Remember(modified time.Time) time.Time {
 	return e.Modified()
 }
 
-func (e *Entry) result() (*Entry, error) {
+func (e *Entry) found(origin Origin, now time.Duration) (Found, error) {
 	if e.absent != nil {
-		return nil, e.absent
+		return Found{Origin: origin, TTL: e.fresh - now}, e.absent
 	}
-	return e, nil
+	return Found{e, origin, e.fresh - now}, nil
 }
+
+// renewalDue reports whether the caller is to renew a fresh entry. It says so to one
+// caller a second at most.
+func (e *Entry) renewalDue(now time.Duration) bool {
+	due := e.ahead.Load()
+	return int64(now) >= due && e.ahead.CompareAndSwap(due, int64(now+staleRetry))
+}
+
+// failed notes that a load that was to replace the entry failed.
+func (e *Entry) failed(now time.Duration) { e.retry.Store(int64(now + staleRetry)) }
 
 // waitsForRetry reports whether a stale entry is to be served at once: a load has
 // failed already and the next attempt is not due, or somebody else just makes it.

@@ -68,7 +68,7 @@ func TestNothingStaleIsReadAfterInvalidate(t *testing.T) {
 					get = l.Fresh
 				}
 				least := tr.acknowledged.Load()
-				e, err := get(t.Context(), domain, name(i), func(context.Context) (mogile.Location, error) {
+				e, err := get(t.Context(), domain, name(i), func(context.Context, mogile.DomainName, mogile.Key) (mogile.Location, error) {
 					return location(mogile.FID(tr.current.Load())), nil
 				})
 				if err != nil || uint64(e.FID) < least {
@@ -124,7 +124,7 @@ func TestCacheAgreesWithAMap(t *testing.T) {
 	})
 }
 
-func agrees(rt *rapid.T, get func(context.Context, mogile.DomainName, mogile.Key, cache.Load) (*cache.Entry, error), s *source, k mogile.Key) {
+func agrees(rt *rapid.T, get func(context.Context, mogile.DomainName, mogile.Key, cache.Load) (cache.Found, error), s *source, k mogile.Key) {
 	e, err := get(context.Background(), domain, k, s.load(k))
 	want, ok := s.fids[k]
 	switch {

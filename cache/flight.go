@@ -32,6 +32,9 @@ type flightID struct {
 type flight struct {
 	cancel  context.CancelFunc
 	waiting int // guarded by stripe.mu; at 0 the load is of no use to anyone
+	// renews is the entry that is to be replaced before its TTL is over; nil for a load
+	// that somebody waits for.
+	renews *Entry
 
 	done  chan struct{} // closed when the two below are set
 	entry *Entry
@@ -39,35 +42,49 @@ type flight struct {
 }
 
 // join waits for the flight of that id and begins it when there is none.
-func (l *Locations) join(ctx context.Context, hash uint64, id flightID, load Load) (*Entry, error) {
+func (l *Locations) join(ctx context.Context, hash uint64, id flightID, load Load) (Found, error) {
 	s := l.stripe(hash)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
-		return alone(ctx, load)
+		return alone(ctx, id, load)
 	}
 	f := s.flights[id]
 	if f == nil {
-		f = l.beginLocked(s, hash, id, load)
+		f = l.beginLocked(s, hash, id, load, nil)
 	}
 	f.waiting++
 	s.mu.Unlock()
 
 	select {
 	case <-f.done:
-		return f.entry, f.err
+		return Found{Entry: f.entry}, f.err
 	case <-ctx.Done():
 		s.leave(id, f)
-		return nil, fmt.Errorf("wait for location: %w", context.Cause(ctx))
+		return Found{}, fmt.Errorf("wait for location: %w", context.Cause(ctx))
 	}
+}
+
+// renew begins a flight that nobody waits for, unless there is one.
+func (l *Locations) renew(e *Entry, hash uint64, id flightID, load Load) {
+	s := l.stripe(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.flights[id] != nil {
+		return
+	}
+	id.domain, id.key = e.domain, e.key // the caller's may be a part of its request
+	f := l.beginLocked(s, hash, id, load, e)
+	f.waiting++ // and this one never leaves
 }
 
 // beginLocked starts the load under a context of its own: the caller who happens
 // to be first may leave without failing the others.
-func (l *Locations) beginLocked(s *stripe, hash uint64, id flightID, load Load) *flight {
+func (l *Locations) beginLocked(s *stripe, hash uint64, id flightID, load Load, renews *Entry) *flight {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &flight{cancel: cancel, done: make(chan struct{})}
+	f := &flight{cancel: cancel, renews: renews, done: make(chan struct{})}
 	s.flights[id] = f
+	began := l.now()
 	l.loads.Go(func() {
 		defer cancel()
 		// In a defer, so that a load that ends its goroutine hangs nobody.
@@ -79,38 +96,41 @@ func (l *Locations) beginLocked(s *stripe, hash uint64, id flightID, load Load) 
 			close(f.done)
 		}()
 		e := &Entry{domain: id.domain, key: id.key, generation: id.generation}
-		e.Location, f.err = call(ctx, load)
+		e.Location, f.err = call(ctx, id, load)
 		switch {
 		case f.err == nil:
 			f.entry = e
 		case errors.Is(f.err, ErrAbsent):
 			e.absent = f.err
 		default:
+			if f.renews != nil {
+				f.renews.failed(l.now())
+			}
 			return
 		}
 		e.own()
-		l.keep(hash, e)
+		l.keep(hash, e, began)
 	})
 	return f
 }
 
 // call turns a panic of load into an error for all who wait.
-func call(ctx context.Context, load Load) (loc mogile.Location, err error) {
+func call(ctx context.Context, id flightID, load Load) (loc mogile.Location, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("load location: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return load(ctx)
+	return load(ctx, id.domain, id.key)
 }
 
 // alone is join for a closed cache: nothing shared, nothing remembered.
-func alone(ctx context.Context, load Load) (*Entry, error) {
-	loc, err := load(ctx)
+func alone(ctx context.Context, id flightID, load Load) (Found, error) {
+	loc, err := load(ctx, id.domain, id.key)
 	if err != nil {
-		return nil, err
+		return Found{}, err
 	}
-	return &Entry{Location: loc}, nil
+	return Found{Entry: &Entry{Location: loc}}, nil
 }
 
 // leave gives up waiting. The last to leave ends the load, and takes the flight

@@ -16,8 +16,8 @@ import (
 // gate is a load that reads its source at once but answers only when let go.
 func gate(load cache.Load) (gated cache.Load, letGo func()) {
 	open := make(chan struct{})
-	return func(ctx context.Context) (mogile.Location, error) {
-		loc, err := load(ctx)
+	return func(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error) {
+		loc, err := load(ctx, domain, key)
 		select {
 		case <-open:
 			return loc, err
@@ -145,7 +145,7 @@ func TestLastCallerToLeaveEndsTheLoad(t *testing.T) {
 		l, s := newLocations(t, cache.Config{}), newSource()
 		s.set("a", 1)
 		ended := make(chan struct{})
-		hang := func(ctx context.Context) (mogile.Location, error) {
+		hang := func(ctx context.Context, _ mogile.DomainName, _ mogile.Key) (mogile.Location, error) {
 			<-ctx.Done()
 			close(ended)
 			return mogile.Location{}, ctx.Err()
@@ -167,8 +167,8 @@ func TestLoadThatBreaksDownHangsNobody(t *testing.T) {
 		load cache.Load
 		want string
 	}{
-		"panic": {func(context.Context) (mogile.Location, error) { panic("boom") }, "boom"},
-		"exit": {func(context.Context) (mogile.Location, error) {
+		"panic": {func(context.Context, mogile.DomainName, mogile.Key) (mogile.Location, error) { panic("boom") }, "boom"},
+		"exit": {func(context.Context, mogile.DomainName, mogile.Key) (mogile.Location, error) {
 			runtime.Goexit()
 			return mogile.Location{}, nil
 		}, "without an answer"},

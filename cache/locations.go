@@ -21,7 +21,27 @@ var ErrAbsent = errors.New("absent")
 // Load asks the source of truth for a location. An error that wraps [ErrAbsent]
 // is an answer and is remembered; any other error is not. It must end soon after
 // ctx does, and bound its own time: nobody else does.
-type Load func(ctx context.Context) (mogile.Location, error)
+type Load func(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error)
+
+// Found is what a look-up came to. Its Entry is nil when there was an error, that
+// of an absent key among them; the rest counts for that one too.
+type Found struct {
+	*Entry
+	Origin Origin
+	// TTL is how much longer a remembered answer is believed, and below zero how long
+	// ago that was over.
+	TTL time.Duration
+}
+
+// Origin is where an answer came from.
+type Origin uint8
+
+// From the most to the least that had to be done.
+const (
+	Loaded     Origin = iota // the source of truth was asked
+	Stale                    // remembered beyond its TTL, because loading fails
+	Remembered               // remembered
+)
 
 const (
 	// generations is how many counters the keys share. Keys that share one are
@@ -32,6 +52,9 @@ const (
 	// staleRetry is how often a stale entry's load is tried again: soon after a
 	// tracker is back, seldom enough not to hold requests up while none is.
 	staleRetry = time.Second
+	// aheadShare is the last part of its TTL in which a location that is asked for is
+	// renewed: short, so that few loads come early; long enough for a slow one.
+	aheadShare = 10
 	// getBuffer is ristretto's advice for BufferItems.
 	getBuffer = 64
 )
@@ -75,6 +98,10 @@ type Locations struct {
 	generations []atomic.Uint64
 	stripes     [stripes]stripe
 
+	// changing is held, shared, over a look through all entries: ristretto must not be
+	// closed under it. It is taken before a stripe's lock.
+	changing sync.RWMutex
+
 	loads sync.WaitGroup // the flights' goroutines
 	once  sync.Once      // Close
 }
@@ -114,32 +141,39 @@ func NewLocations(config Config) (*Locations, error) {
 // for all who ask meanwhile. An absent key is the error that load gave for it.
 // When load fails otherwise, a location whose TTL is over is returned, within
 // Config.Stale. Who waits leaves when ctx is done; the others wait on.
-func (l *Locations) Get(ctx context.Context, domain mogile.DomainName, key mogile.Key, load Load) (*Entry, error) {
+//
+// A location that is asked for towards the end of its TTL is loaded again behind the
+// caller's back, so that nobody waits for one that is in use. It is never returned
+// beyond its TTL without asking, as long as loading works: a change made elsewhere
+// must show by then.
+func (l *Locations) Get(ctx context.Context, domain mogile.DomainName, key mogile.Key, load Load) (Found, error) {
 	hash := l.hash(domain, key)
-	generation := l.generation(hash).Load() // before all else: see Exactness
+	id := flightID{domain, key, l.generation(hash).Load()} // before all else: see Exactness
 	now := l.now()
-	e := l.kept(hash, generation, now)
-	if e != nil && (e.key != key || e.domain != domain) {
-		e = nil // another key with the same hash
+	e := l.kept(hash, id, now)
+	switch {
+	case e == nil:
+		return l.join(ctx, hash, id, load)
+	case now < e.fresh:
+		if e.renewalDue(now) {
+			l.renew(e, hash, id, load)
+		}
+		return e.found(Remembered, now)
+	case e.waitsForRetry(now):
+		return e.found(Stale, now)
 	}
-	if e != nil && (now < e.fresh || e.waitsForRetry(now)) {
-		return e.result()
-	}
-	loaded, err := l.join(ctx, hash, flightID{domain, key, generation}, load)
-	if err == nil || e == nil || errors.Is(err, ErrAbsent) || ctx.Err() != nil {
+	loaded, err := l.join(ctx, hash, id, load)
+	if err == nil || errors.Is(err, ErrAbsent) || ctx.Err() != nil || l.generation(hash).Load() != id.generation {
 		return loaded, err
 	}
-	if l.generation(hash).Load() != generation {
-		return nil, err
-	}
-	e.retry.Store(int64(l.now() + staleRetry))
-	return e, nil
+	e.failed(l.now())
+	return e.found(Stale, now)
 }
 
 // Fresh is Get past what is remembered, for one who found it to be wrong. It is
 // coalesced as well, and what it loads is remembered. It never returns an entry
 // whose TTL is over.
-func (l *Locations) Fresh(ctx context.Context, domain mogile.DomainName, key mogile.Key, load Load) (*Entry, error) {
+func (l *Locations) Fresh(ctx context.Context, domain mogile.DomainName, key mogile.Key, load Load) (Found, error) {
 	hash := l.hash(domain, key)
 	return l.join(ctx, hash, flightID{domain, key, l.generation(hash).Load()}, load)
 }
@@ -159,13 +193,15 @@ func (l *Locations) Close() {
 			l.stripes[i].close()
 		}
 		l.loads.Wait()
+		l.changing.Lock()
+		defer l.changing.Unlock()
 		l.entries.Close()
 	})
 }
 
-// kept is the entry under the hash, or nil when there is none of this generation
-// that may still serve.
-func (l *Locations) kept(hash, generation uint64, now time.Duration) *Entry {
+// kept is the key's entry, or nil when there is none of this generation that may
+// still serve.
+func (l *Locations) kept(hash uint64, id flightID, now time.Duration) *Entry {
 	s := l.stripe(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -173,23 +209,30 @@ func (l *Locations) kept(hash, generation uint64, now time.Duration) *Entry {
 		return nil
 	}
 	e, ok := l.entries.Get(hash)
-	if !ok || e.generation != generation || now >= e.usable {
+	if !ok || e.generation != id.generation || now >= e.usable {
 		return nil
+	}
+	if e.key != id.key || e.domain != id.domain {
+		return nil // another key with the same hash
 	}
 	return e
 }
 
-// keep remembers what a flight brought.
-func (l *Locations) keep(hash uint64, e *Entry) {
-	now, life := l.now(), l.config.TTL+l.config.Stale
-	e.fresh = now + l.config.TTL
+// keep remembers what a flight brought that began at the given time. From then on the
+// TTL counts, not from the answer: what changed while a slow load was under way must
+// show within it too.
+func (l *Locations) keep(hash uint64, e *Entry, began time.Duration) {
+	life := l.config.TTL + l.config.Stale
+	e.fresh = began + l.config.TTL
+	e.ahead.Store(int64(e.fresh - l.config.TTL/aheadShare))
 	if e.absent != nil {
 		life = l.config.NegativeTTL
-		e.fresh = now + life
+		e.fresh = began + life
+		e.ahead.Store(int64(e.fresh)) // never: an absence is asked for again soon enough
 	}
-	e.usable = now + life
-	if old, ok := l.entries.Get(hash); ok && old.key == e.key && old.domain == e.domain && old.FID == e.FID {
-		e.Remember(old.Modified())
+	e.usable = began + life
+	if old, ok := l.entries.Get(hash); ok {
+		e.inherit(old)
 	}
 	if life > 0 && l.generation(hash).Load() == e.generation {
 		// Without ristretto's own TTL, whose bookkeeping is a fifth of an entry's cost:

@@ -220,7 +220,7 @@ func TestEntryKeepsNoStringOfOthersAlive(t *testing.T) {
 	l := newLocations(t, cache.Config{})
 	reply := strings.Repeat("http://10.0.0.1/dev1/0/000/000/0000000001.fid ", 2)
 	given := []mogile.Copy{{Dev: 1, URL: reply[:45]}}
-	e, err := l.Get(t.Context(), domain, "a", func(context.Context) (mogile.Location, error) {
+	e, err := l.Get(t.Context(), domain, "a", func(context.Context, mogile.DomainName, mogile.Key) (mogile.Location, error) {
 		return mogile.Location{FID: 1, Copies: given}, nil
 	})
 	if err != nil {
@@ -233,12 +233,13 @@ func TestEntryKeepsNoStringOfOthersAlive(t *testing.T) {
 }
 
 func TestMemoryIsBoundUnderAScan(t *testing.T) {
-	const bytes, keys = 8 << 20, 60_000
+	const bytes = 8 << 20
+	keys := *scanned
 	before := heap()
 	l := newLocations(t, cache.Config{Bytes: bytes})
 	for i := range keys {
 		key := mogile.Key(fmt.Sprintf("scan/%08d.jpg", i))
-		if _, err := l.Get(t.Context(), domain, key, func(context.Context) (mogile.Location, error) {
+		if _, err := l.Get(t.Context(), domain, key, func(context.Context, mogile.DomainName, mogile.Key) (mogile.Location, error) {
 			return location(mogile.FID(i + 1)), nil
 		}); err != nil {
 			t.Fatal(err)
@@ -246,8 +247,8 @@ func TestMemoryIsBoundUnderAScan(t *testing.T) {
 	}
 	used := heap() - before
 	t.Logf("%d keys: %d KiB of %d KiB", keys, used>>10, bytes>>10)
-	if used > bytes*11/10 {
-		t.Errorf("got %d bytes in use after %d keys; want at most %d and a tenth", used, keys, bytes)
+	if used > bytes*21/20 { // what the runtime needs for itself is not ours
+		t.Errorf("got %d bytes in use after %d keys; want at most %d and a twentieth", used, keys, bytes)
 	}
 	if used < bytes/2 {
 		t.Errorf("got %d bytes in use; want most of %d: entries are counted too high", used, bytes)
@@ -313,6 +314,94 @@ func BenchmarkHit(b *testing.B) {
 			if _, err := l.Get(b.Context(), domain, "a", load); err != nil {
 				b.Fatal(err)
 			}
+		}
+	})
+}
+
+func TestEntryInUseIsRenewedBeforeItsTTLIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := newLocations(t, cache.Config{TTL: time.Minute}), newSource()
+		s.set("a", 1)
+		get(t, l, s, "a")
+		wait(time.Minute - 6*time.Second - time.Millisecond)
+		get(t, l, s, "a")
+		synctest.Wait()
+		wantLoads(t, s, 1)
+		wait(time.Millisecond)
+		s.set("a", 2)
+		load, letGo := gate(s.load("a"))
+		for range 10 { // none of them waits, and one loads
+			e, err := l.Get(t.Context(), domain, "a", load)
+			if err != nil || e.FID != 1 || e.Origin != cache.Remembered || e.TTL != 6*time.Second {
+				t.Fatalf("during the load: got %+v, %v; want fid 1, remembered for 6s more", e, err)
+			}
+			synctest.Wait()
+		}
+		letGo()
+		synctest.Wait()
+		wantLoads(t, s, 2)
+		if got := get(t, l, s, "a").FID; got != 2 {
+			t.Errorf("after the load: got fid %d; want 2", got)
+		}
+		wait(time.Minute - 7*time.Second) // far beyond the first TTL
+		get(t, l, s, "a")
+		wantLoads(t, s, 2)
+	})
+}
+
+func TestRenewalThatLoadedBeforeAChangeDoesNotHideIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := newLocations(t, cache.Config{TTL: time.Minute}), newSource()
+		s.set("a", 1)
+		get(t, l, s, "a")
+		wait(55 * time.Second)
+		load, letGo := gate(s.load("a"))
+		if _, err := l.Get(t.Context(), domain, "a", load); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // it has read fid 1
+		s.set("a", 2)
+		l.Invalidate(domain, "a")
+		letGo()
+		synctest.Wait()
+		if got := get(t, l, s, "a").FID; got != 2 {
+			t.Errorf("got fid %d; want 2", got)
+		}
+	})
+}
+
+func TestOutageIsNoticedBeforeTheTTLIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := newLocations(t, cache.Config{TTL: time.Minute}), newSource()
+		s.set("a", 1)
+		get(t, l, s, "a")
+		s.fail(errors.New("down"))
+		wait(time.Minute - time.Second/2)
+		get(t, l, s, "a") // renews, in vain
+		synctest.Wait()
+		wantLoads(t, s, 2)
+		wait(time.Second / 2)
+		e, err := l.Get(t.Context(), domain, "a", s.load("a"))
+		if err != nil || e.FID != 1 || e.Origin != cache.Stale || e.TTL != 0 {
+			t.Errorf("got %+v, %v; want fid 1, stale since now", e, err)
+		}
+		wantLoads(t, s, 2)
+	})
+}
+
+func TestTTLCountsFromTheBeginningOfALoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, s := newLocations(t, cache.Config{TTL: time.Minute}), newSource()
+		s.set("a", 1)
+		load, letGo := gate(s.load("a"))
+		time.AfterFunc(20*time.Second, letGo)
+		if e, err := l.Get(t.Context(), domain, "a", load); err != nil || e.FID != 1 || e.Origin != cache.Loaded {
+			t.Fatalf("got %+v, %v; want fid 1, loaded", e, err)
+		}
+		s.set("a", 2)
+		wait(40 * time.Second)
+		if got := get(t, l, s, "a").FID; got != 2 {
+			t.Errorf("got fid %d; want 2", got)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,9 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
+
+// scanned is how many keys a scan asks for. Ten million take some minutes.
+var scanned = flag.Int("scan", 40_000, "how many distinct keys the tests of memory ask for")
 
 const domain mogile.DomainName = "images"
 
@@ -43,7 +47,7 @@ func (s *source) fail(err error) {
 }
 
 func (s *source) load(key mogile.Key) cache.Load {
-	return func(context.Context) (mogile.Location, error) {
+	return func(context.Context, mogile.DomainName, mogile.Key) (mogile.Location, error) {
 		s.loads.Add(1)
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -82,7 +86,7 @@ func get(t *testing.T, l *cache.Locations, s *source, key mogile.Key) *cache.Ent
 	if err != nil {
 		t.Fatalf("Get %s: %v", key, err)
 	}
-	return e
+	return e.Entry
 }
 
 func wantLoads(t *testing.T, s *source, want int64) {

@@ -19,6 +19,7 @@ func init() {
 	caddy.RegisterModule(new(MySQL))
 	caddy.RegisterModule(new(Postgres))
 	caddy.RegisterModule(new(Handler))
+	caddy.RegisterModule(new(Admin))
 	caddy.RegisterModule(new(StorageHandler))
 }
 

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
 )
@@ -72,4 +73,36 @@ func oneSize(d *caddyfile.Dispenser, to *int64) error {
 	}
 	*to = int64(n)
 	return nil
+}
+
+// oneDuration reads exactly one duration of a word that may stand once.
+func oneDuration(d *caddyfile.Dispenser, to *caddy.Duration) error {
+	word := d.Val()
+	if *to != 0 {
+		return d.Errf("%s stands twice", word)
+	}
+	var value string
+	if err := oneArg(d, &value); err != nil {
+		return err
+	}
+	dur, err := caddy.ParseDuration(value)
+	if err != nil || dur <= 0 {
+		return d.Errf("%s %s: want a duration such as 2s", word, value)
+	}
+	*to = caddy.Duration(dur)
+	return nil
+}
+
+// offOrSize reads off, a size, or nothing.
+func offOrSize(d *caddyfile.Dispenser, off *bool, size *int64) error {
+	if d.CountRemainingArgs() == 0 {
+		return nil
+	}
+	d.NextArg()
+	if d.Val() == "off" {
+		*off = true
+		return noArgs(d)
+	}
+	d.Prev()
+	return oneSize(d, size)
 }

@@ -2,7 +2,6 @@ package caddymodule
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -22,6 +20,16 @@ import (
 // Handler is the edge: it serves the files of a MogileFS domain under short URLs
 // from whichever copy is alive, and takes uploads and deletions when they are
 // allowed.
+//
+// It sets these placeholders, for logs and for headers that are set late
+// (`header >X-Cache {http.mogilefs.cache}`):
+//
+// Placeholder | Description
+// ------------|------------
+// `{http.mogilefs.key}` | The key
+// `{http.mogilefs.fid}` | The fid of what was asked for or stored; empty when there was none
+// `{http.mogilefs.copy}` | The devid of the device that the file came from, or went to; empty when none was touched
+// `{http.mogilefs.cache}` | How far memory helped a GET: `content` (the file was there), `shared` (it was just being fetched), `location` (it was known where it is, or that there is none), `stale` (the same, and no tracker answers), `miss` (a tracker was asked)
 type Handler struct {
 	// The domain. Placeholders are allowed. Default: `default`.
 	Domain string `json:"domain,omitempty"`
@@ -34,8 +42,9 @@ type Handler struct {
 	// are allowed. Default: the domain's default class.
 	Class []string `json:"class,omitempty"`
 
-	// What clients may do: `GET` (which brings HEAD), `PUT`, `DELETE`. Others are
-	// answered 405. Default: `GET`.
+	// What clients may do: `GET` (which brings HEAD), `PUT`, `DELETE`, and `PURGE`, which
+	// has this process forget what it remembers of the key. Others are answered 405.
+	// Default: `GET`.
 	Methods []string `json:"methods,omitempty"`
 
 	// Trackers of other processes to ask. Default: the tracker of this process.
@@ -53,14 +62,33 @@ type Handler struct {
 	// The cache of where files are.
 	LocationCache *LocationCache `json:"location_cache,omitempty"`
 
+	// The cache of the files themselves. Default: none.
+	ContentCache *ContentCache `json:"content_cache,omitempty"`
+
 	// What uploads may be.
 	Upload *Upload `json:"upload,omitempty"`
 
 	// How long to wait for whom.
 	Timeouts *Timeouts `json:"timeouts,omitempty"`
 
+	// Ask a second copy as well when the first byte of the first one is not there after
+	// so long, and send the one that is faster. At most one request in ten does so, and
+	// some more for a moment. Default: never.
+	Hedge caddy.Duration `json:"hedge,omitempty"`
+
+	// How to connect to storage nodes.
+	Transport *NodeTransport `json:"transport,omitempty"`
+
 	// The Cache-Control header of files. Default: none.
 	CacheControl string `json:"cache_control,omitempty"`
+
+	// Tell clients by a Cache-Status header (RFC 9211) how far the caches helped. It names
+	// no inner address.
+	CacheStatus bool `json:"cache_status,omitempty"`
+
+	// Tell clients by a Server-Timing header how many milliseconds each step took:
+	// `locate` and `open` of a GET, `open`, `write` and `close` of a PUT, `delete`.
+	ServerTiming bool `json:"server_timing,omitempty"`
 
 	// Hand requests for unknown keys to the next handler instead of answering
 	// 404.
@@ -71,27 +99,6 @@ type Handler struct {
 	asked holder // the tracker, or what leads to remote ones
 	refs  refs
 	log   *zap.Logger
-}
-
-// LocationCache remembers where files are, so that a request needs no tracker.
-// Changes made through this process show at once; those made through another
-// tracker after `ttl` at the latest.
-type LocationCache struct {
-	// Off asks the tracker for every request.
-	Off bool `json:"off,omitempty"`
-
-	// How many bytes of memory it may use. Default: 64 MiB.
-	Size int64 `json:"size,omitempty"`
-
-	// How long a location is taken for true. Default: 60s.
-	TTL caddy.Duration `json:"ttl,omitempty"`
-
-	// How long an unknown key stays unknown. Default: 1s.
-	NegativeTTL caddy.Duration `json:"negative_ttl,omitempty"`
-
-	// How long beyond its ttl a location may still be used while no tracker
-	// answers. Default: 1h.
-	Stale caddy.Duration `json:"stale,omitempty"`
 }
 
 // Upload bounds and checks uploads.
@@ -156,6 +163,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		MaxUpload:    h.Upload.MaxSize,
 		NoChecksum:   h.Upload.NoChecksum,
 		CacheControl: h.CacheControl,
+		Hedge:        time.Duration(h.Hedge),
+		CacheStatus:  h.CacheStatus,
+		ServerTiming: h.ServerTiming,
 		Logger:       h.log,
 		Timeouts: edge.Timeouts{
 			Tracker:   from.patience,
@@ -166,6 +176,15 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	if config.Locations, err = h.locations(from); err != nil {
 		return fmt.Errorf("location_cache: %w", err)
+	}
+	if config.Health, err = boardOf(&h.refs, h.log); err != nil {
+		return err
+	}
+	if config.Transport, err = h.Transport.provision(ctx, h.Timeouts); err != nil {
+		return fmt.Errorf("transport: %w", err)
+	}
+	if config.Contents, err = h.contents(from); err != nil {
+		return fmt.Errorf("content_cache: %w", err)
 	}
 	h.edge, err = edge.New(config)
 	return err
@@ -182,6 +201,9 @@ func (h *Handler) fillDefaults() {
 	if h.LocationCache == nil {
 		h.LocationCache = &LocationCache{Off: h.ClientZone}
 	}
+	if h.ContentCache == nil {
+		h.ContentCache = &ContentCache{Off: true}
+	}
 	if h.Upload == nil {
 		h.Upload = new(Upload)
 	}
@@ -193,6 +215,8 @@ func (h *Handler) fillDefaults() {
 // Validate refuses what nobody serves.
 func (h *Handler) Validate() error {
 	switch {
+	case h.Hedge < 0:
+		return errors.New("hedge: want a duration such as 50ms, or none")
 	case h.Zone != "" && h.Zone != zoneAlt:
 		return fmt.Errorf("zone %s: trackers know no other zone than %s", h.Zone, zoneAlt)
 	case h.Zone != "" && h.ClientZone:
@@ -200,56 +224,15 @@ func (h *Handler) Validate() error {
 	case h.ClientZone && !h.LocationCache.Off:
 		return errors.New("client_zone: who asks decides where a file is, so locations can't be cached: leave location_cache out")
 	}
-	return validateMethods(h.Methods)
+	return validateMethods(h.Methods, append([]string{methodPurge}, fileMethods...))
 }
 
-// pooledLocations is a cache that is told of every change until it is closed.
-type pooledLocations struct {
-	*cache.Locations
-	stop func()
-}
-
-// Destruct closes the cache.
-func (p *pooledLocations) Destruct() error {
-	p.stop()
-	p.Close()
-	return nil
-}
-
-// locations finds or makes the cache. Handlers with the same settings and zone over
-// the same database share one, and it keeps what it knows over a reload.
-func (h *Handler) locations(from source) (*cache.Locations, error) {
-	if h.LocationCache.Off {
-		return nil, nil
-	}
-	settings, err := json.Marshal([]any{from.identity, h.Zone, h.LocationCache})
-	if err != nil {
-		return nil, err
-	}
-	pooled, err := load(&h.refs, poolKey{"location cache", string(settings)}, func() (*pooledLocations, error) {
-		made, err := cache.NewLocations(cache.Config{
-			Bytes:       h.LocationCache.Size,
-			TTL:         time.Duration(h.LocationCache.TTL),
-			NegativeTTL: time.Duration(h.LocationCache.NegativeTTL),
-			Stale:       time.Duration(h.LocationCache.Stale),
-		})
-		if err != nil {
-			return nil, err
-		}
-		return &pooledLocations{made, from.changes.listen(made.Invalidate)}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return pooled.Locations, nil
-}
-
-// Cleanup gives the cache back and lets go of idle connections.
+// Cleanup gives the caches back and lets go of idle connections.
 func (h *Handler) Cleanup() error {
 	if h.edge != nil { // nil when Provision failed before it
 		h.edge.Close()
 	}
-	return h.refs.release()
+	return errors.Join(h.Transport.cleanup(), h.refs.release())
 }
 
 // ServeHTTP answers the request, or hands it on when the key is unknown and
@@ -258,24 +241,35 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if !allows(h.Methods, r.Method) {
 		return methodNotAllowed(w, r, h.allow)
 	}
-	err := h.serve(w, r)
+	a := &account{key: h.key(r)}
+	a.show(r.Context())
+	if r.Method == methodPurge {
+		return h.purge(w, r, a)
+	}
+	err := h.serve(w, r, a)
 	if err == nil {
 		return nil
 	}
 	if h.PassThru && errors.Is(err, edge.ErrUnknownKey) {
+		a.passed = true
 		return next.ServeHTTP(w, r)
 	}
 	return asHandlerError(w, err)
 }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, a *account) error {
 	h.asked.hold()
 	defer func() {
 		if err := h.asked.letGo(); err != nil {
 			h.log.Error("close the tracker of an earlier config", zap.Error(err))
 		}
 	}()
-	return h.edge.Serve(w, r, h.request(r))
+	return h.edge.Serve(w, r, edge.Request{
+		Domain:  h.domain(r),
+		Key:     a.key,
+		Class:   mogile.ClassName(firstNotEmpty(r.Context(), h.Class)),
+		Outcome: &a.Outcome,
+	})
 }
 
 // asHandlerError makes an error that handle_errors understands.
@@ -290,18 +284,15 @@ func asHandlerError(w http.ResponseWriter, err error) error {
 	return caddyhttp.Error(failed.Status, failed.Err)
 }
 
-// request says which file is meant.
-func (h *Handler) request(r *http.Request) edge.Request {
-	req := edge.Request{
-		Domain: mogile.DomainName(replaced(r.Context(), h.Domain)),
-		Class:  mogile.ClassName(firstNotEmpty(r.Context(), h.Class)),
-	}
+func (h *Handler) domain(r *http.Request) mogile.DomainName {
+	return mogile.DomainName(replaced(r.Context(), h.Domain))
+}
+
+func (h *Handler) key(r *http.Request) mogile.Key {
 	if h.Key == "" {
-		req.Key = mogile.Key(strings.TrimPrefix(r.URL.Path, "/"))
-	} else {
-		req.Key = mogile.Key(replaced(r.Context(), h.Key))
+		return mogile.Key(strings.TrimPrefix(r.URL.Path, "/"))
 	}
-	return req
+	return mogile.Key(replaced(r.Context(), h.Key))
 }
 
 // replaced fills in a template's placeholders; most templates have none.

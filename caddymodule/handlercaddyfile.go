@@ -18,7 +18,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		domain         <domain>
 //		key            <template>
 //		class          <class>...
-//		methods        GET|PUT|DELETE...
+//		methods        GET|PUT|DELETE|PURGE...
 //		tracker        <address>... {
 //			tls_trust_pool  <module> ...
 //			tls_client_auth <certificate file> <key file>
@@ -31,6 +31,9 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			negative_ttl <duration>
 //			stale        <duration>
 //		}
+//		content_cache  off|<size> {
+//			max_object <size>
+//		}
 //		upload {
 //			max_size <size>
 //			checksum on|off
@@ -41,7 +44,13 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			first_byte <duration>
 //			idle       <duration>
 //		}
+//		hedge          <duration>
+//		transport {
+//			<options of reverse_proxy's transport http>
+//		}
 //		cache_control  <value>
+//		cache_status
+//		server_timing
 //		pass_thru
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -88,12 +97,26 @@ func (h *Handler) parseWord(d *caddyfile.Dispenser) (err error) {
 		return noArgs(d)
 	case "location_cache":
 		return h.parseLocationCache(d)
+	case "content_cache":
+		return h.parseContentCache(d)
 	case "upload":
 		return h.parseUpload(d)
 	case "timeouts":
 		return h.parseTimeouts(d)
+	case "hedge":
+		return oneDuration(d, &h.Hedge)
+	case "transport":
+		if h.Transport != nil {
+			return d.Err("transport stands twice: join the two blocks")
+		}
+		h.Transport = new(NodeTransport)
+		return h.Transport.parse(d)
 	case "cache_control":
 		return oneArg(d, &h.CacheControl)
+	case "cache_status":
+		return oneFlag(d, &h.CacheStatus)
+	case "server_timing":
+		return oneFlag(d, &h.ServerTiming)
 	case "pass_thru":
 		h.PassThru = true
 		return noArgs(d)
@@ -107,20 +130,32 @@ func (h *Handler) parseLocationCache(d *caddyfile.Dispenser) error {
 	}
 	c := new(LocationCache)
 	h.LocationCache = c
-	if d.CountRemainingArgs() > 0 {
-		d.NextArg()
-		if d.Val() == "off" {
-			c.Off = true
-			return noArgs(d)
-		}
-		d.Prev()
-		if err := oneSize(d, &c.Size); err != nil {
-			return err
-		}
+	if err := offOrSize(d, &c.Off, &c.Size); err != nil || c.Off {
+		return err
 	}
 	return parseDurations(d, map[string]*caddy.Duration{
 		"ttl": &c.TTL, "negative_ttl": &c.NegativeTTL, "stale": &c.Stale,
 	})
+}
+
+func (h *Handler) parseContentCache(d *caddyfile.Dispenser) error {
+	if h.ContentCache != nil {
+		return d.Err("content_cache stands twice")
+	}
+	c := new(ContentCache)
+	h.ContentCache = c
+	if err := offOrSize(d, &c.Off, &c.Size); err != nil || c.Off {
+		return err
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() != "max_object" {
+			return d.Errf("unrecognized subdirective: %s", d.Val())
+		}
+		if err := oneSize(d, &c.MaxObject); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (h *Handler) parseUpload(d *caddyfile.Dispenser) error {
@@ -174,18 +209,9 @@ func parseDurations(d *caddyfile.Dispenser, words map[string]*caddy.Duration) er
 		if !ok {
 			return d.Errf("unrecognized subdirective: %s", word)
 		}
-		if *to != 0 {
-			return d.Errf("%s stands twice", word)
-		}
-		var value string
-		if err := oneArg(d, &value); err != nil {
+		if err := oneDuration(d, to); err != nil {
 			return err
 		}
-		dur, err := caddy.ParseDuration(value)
-		if err != nil || dur <= 0 {
-			return d.Errf("%s %s: want a duration such as 2s", word, value)
-		}
-		*to = caddy.Duration(dur)
 	}
 	return nil
 }

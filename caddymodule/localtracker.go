@@ -24,7 +24,10 @@ type localTracker struct {
 	alt, byClient bool
 }
 
-var _ edge.Tracker = localTracker{}
+var (
+	_ edge.Tracker  = localTracker{}
+	_ edge.Repairer = localTracker{}
+)
 
 // commands waits for the tracker, should the process still be starting.
 func (t localTracker) commands(ctx context.Context) (*command.Commands, error) {
@@ -96,6 +99,15 @@ func (t localTracker) Abandon(ctx context.Context, _ mogile.DomainName, fid mogi
 		return err
 	}
 	return asEdgeError(c.Abandon(ctx, fid, at.Dev))
+}
+
+// Repair has fsck look at a file.
+func (t localTracker) Repair(ctx context.Context, fid mogile.FID) error {
+	c, err := t.commands(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Repair(ctx, fid)
 }
 
 // Delete makes a key unknown.

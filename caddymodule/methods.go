@@ -9,11 +9,14 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
+// fileMethods is what can be done to a file.
+var fileMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+
 // validateMethods refuses what nobody serves.
-func validateMethods(methods []string) error {
+func validateMethods(methods, known []string) error {
 	for _, m := range methods {
-		if m != http.MethodGet && m != http.MethodPut && m != http.MethodDelete {
-			return fmt.Errorf("methods: %s is not one of GET, PUT, DELETE", m)
+		if !slices.Contains(known, m) {
+			return fmt.Errorf("methods: %s is not one of %s", m, strings.Join(known, ", "))
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 )
 
 // pool holds what must outlive a reload: trackers with their jobs and
-// connections, storage nodes, listeners, location caches. A reload provisions
+// connections, storage nodes, listeners, caches. A reload provisions
 // the new config before it cleans up the old one, so what both use is found here
 // and goes on untouched; what only the old one used is closed with it.
 var pool = caddy.NewUsagePool()

@@ -158,23 +158,6 @@ func oneCount(d *caddyfile.Dispenser, to *int) error {
 	return nil
 }
 
-// oneDuration reads exactly one duration of a word that may stand once.
-func oneDuration(d *caddyfile.Dispenser, to *caddy.Duration) error {
-	if *to != 0 {
-		return d.Errf("%s stands twice", d.Val())
-	}
-	var word string
-	if err := oneArg(d, &word); err != nil {
-		return err
-	}
-	dur, err := caddy.ParseDuration(word)
-	if err != nil || dur <= 0 {
-		return d.Errf("%s: want a duration such as 10s", word)
-	}
-	*to = caddy.Duration(dur)
-	return nil
-}
-
 var (
 	_ Database              = (*Postgres)(nil)
 	_ caddy.Provisioner     = (*Postgres)(nil)

@@ -131,23 +131,10 @@ func (r *RemoteTrackers) parse(d *caddyfile.Dispenser) error {
 	if len(options) == 0 {
 		return nil
 	}
-	r.TLS, err = parseTLS(options)
-	return err
-}
-
-// parseTLS has reverse_proxy's transport read the options, so that they are written
-// and mean the same here as there.
-func parseTLS(options []caddyfile.Token) (*reverseproxy.TLSConfig, error) {
-	name, open, end := options[0], options[0], options[len(options)-1]
-	name.Text, open.Text = "http", "{"
-	name.Line--
-	open.Line--
-	last := options[0]
-	last.File, last.Line, last.Text = end.File, end.Line+1, "}"
-	var transport reverseproxy.HTTPTransport
-	tokens := slices.Concat([]caddyfile.Token{name, open}, options, []caddyfile.Token{last})
-	if err := transport.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
-		return nil, err
+	transport, err := parseTransport(options)
+	if err != nil {
+		return err
 	}
-	return transport.TLS, nil
+	r.TLS = transport.TLS
+	return nil
 }

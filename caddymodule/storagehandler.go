@@ -60,7 +60,7 @@ func (h *StorageHandler) Provision(ctx caddy.Context) error {
 }
 
 // Validate refuses methods that a node does not have.
-func (h *StorageHandler) Validate() error { return validateMethods(h.Methods) }
+func (h *StorageHandler) Validate() error { return validateMethods(h.Methods, fileMethods) }
 
 // ServeHTTP hands the request to the node.
 func (h *StorageHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {

@@ -11,6 +11,9 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
+	"github.com/mogilefs/caddy-mogilefs/edge/background"
+	"github.com/mogilefs/caddy-mogilefs/edge/buffer"
+	"github.com/mogilefs/caddy-mogilefs/edge/health"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -23,16 +26,31 @@ type Config struct {
 	// Locations remembers where files are; nil means that every request asks the
 	// tracker.
 	Locations *cache.Locations
+	// Contents keeps small files in memory, and has files that many ask for fetched
+	// once; nil means neither.
+	Contents *cache.Contents
 	// Transport carries requests to nodes; nil means one of our own, with pooled
 	// connections.
 	Transport http.RoundTripper
-	Timeouts  Timeouts
+	// Health is what is known of the nodes, and outlives the Edge; nil means a board of its
+	// own.
+	Health *health.Board
+	// Hedge is how long the first byte of a copy may take before a second copy is asked as
+	// well; 0 means that none ever is.
+	Hedge    time.Duration
+	Timeouts Timeouts
 	// MaxUpload is the largest upload in bytes; 0 means no limit.
 	MaxUpload int64
 	// NoChecksum leaves uploads unhashed, but for those with a Content-MD5.
 	NoChecksum bool
 	// CacheControl is sent with every file; empty means none.
 	CacheControl string
+	// CacheStatus tells clients by a Cache-Status header (RFC 9211) how far the caches
+	// helped.
+	CacheStatus bool
+	// ServerTiming tells clients by a Server-Timing header how long the edge took for
+	// what.
+	ServerTiming bool
 	// Logger is required.
 	Logger *zap.Logger
 }
@@ -73,6 +91,8 @@ func (c Config) Validate() error {
 		return errors.New("edge without a logger")
 	case t.Tracker < 0 || t.Connect < 0 || t.FirstByte < 0 || t.Idle < 0:
 		return fmt.Errorf("timeouts %+v: want none below 0", t)
+	case c.Hedge < 0:
+		return fmt.Errorf("hedge after %v: want 0 for never, or more", c.Hedge)
 	case c.MaxUpload < 0:
 		return fmt.Errorf("largest upload of %d bytes: want 0 for no limit, or more", c.MaxUpload)
 	}
@@ -81,12 +101,17 @@ func (c Config) Validate() error {
 
 // Edge serves files. Its methods may be called by many goroutines.
 type Edge struct {
-	config   Config
-	log      *zap.Logger
-	nodes    http.RoundTripper
-	pool     *http.Transport // nodes, when it is ours
-	buffers  buffers
-	suspects suspects
+	config  Config
+	log     *zap.Logger
+	nodes   http.RoundTripper
+	pool    *http.Transport // nodes, when it is ours
+	buffers buffer.Pool
+	health  *health.Board
+	ours    *health.Board // health, when it is ours
+	hedges  hedges
+	// background is probes, reports to the tracker, and attempts.
+	background *background.Background
+	load       cache.Load // askTracker, made once and not by each request
 }
 
 // New returns an Edge. Close it after use.
@@ -95,7 +120,12 @@ func New(config Config) (*Edge, error) {
 		return nil, err
 	}
 	config.Timeouts = config.Timeouts.withDefaults()
-	e := &Edge{config: config, log: config.Logger, nodes: config.Transport}
+	e := &Edge{config: config, log: config.Logger, nodes: config.Transport, health: config.Health, background: background.New()}
+	if e.health == nil {
+		e.ours = health.New(config.Logger)
+		e.health = e.ours
+	}
+	e.load = e.askTracker
 	if e.nodes == nil {
 		e.pool = newPool(config.Timeouts.Connect)
 		e.nodes = e.pool
@@ -103,8 +133,13 @@ func New(config Config) (*Edge, error) {
 	return e, nil
 }
 
-// Close lets go of idle connections to nodes. Requests under way go on.
+// Close ends what is done beside requests, and lets go of idle connections to nodes.
+// Requests under way go on.
 func (e *Edge) Close() {
+	e.background.Close()
+	if e.ours != nil {
+		e.ours.Close()
+	}
 	if e.pool != nil {
 		e.pool.CloseIdleConnections()
 	}
@@ -139,6 +174,8 @@ type Request struct {
 	Key    mogile.Key
 	// Class is for uploads; empty means the domain's default.
 	Class mogile.ClassName
+	// Outcome, unless it is nil, learns what becomes of the request.
+	Outcome *Outcome
 }
 
 func (q Request) field() zap.Field {
@@ -153,6 +190,12 @@ func (q Request) field() zap.Field {
 // that no client takes a part for the whole and no error page is written into it.
 func (e *Edge) Serve(w http.ResponseWriter, r *http.Request, req Request) error {
 	refuseUnread(w, r)
+	if req.Outcome == nil {
+		req.Outcome = new(Outcome)
+	}
+	if e.config.ServerTiming {
+		req.Outcome.clock = time.Now()
+	}
 	if err := req.Key.Validate(); err != nil {
 		return badRequest("%w", err)
 	}

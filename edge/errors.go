@@ -42,9 +42,9 @@ var (
 	ErrClientGone = errors.New("client went away")
 )
 
-// retryAfter is how long clients should stay away after a 503: until failed devices
-// are tried first again.
-const retryAfter = suspectFor
+// retryAfter is how long clients should stay away after a 503: until what failed has been
+// asked again a few times.
+const retryAfter = 5 * time.Second
 
 // statusClientGone is what nginx and Caddy log when there is nobody left to answer.
 const statusClientGone = 499

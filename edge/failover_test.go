@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -104,6 +105,7 @@ func TestHeadOfALocalCopyAsksNoNode(t *testing.T) {
 	fid := h.tracker.add("a", noise(10), n)
 	h.tracker.set("a", mogile.Location{FID: fid, Length: 10, Copies: []mogile.Copy{h.disks.copyOf(fid), n.copyOf(fid)}})
 	h.do(http.MethodHead, "a", nil).wantHeader(t, "Last-Modified", n.modified.Format(http.TimeFormat)) // not on disk yet
+	fid = h.tracker.add("b", noise(10), n)
 	h.tracker.set("b", mogile.Location{FID: fid, Length: 10, Copies: []mogile.Copy{h.disks.copyOf(fid), n.copyOf(fid)}})
 	h.disks.put(t, fid, noise(10))
 	h.do(http.MethodHead, "b", nil).want(t, http.StatusOK)
@@ -306,7 +308,7 @@ func TestClientThatLeavesBeforeTheAnswerIsNotTheNodesFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	var fault *edge.Error
-	if err := h.edge.Serve(nil, req, edge.Request{Domain: "images", Key: "a"}); !errors.As(err, &fault) || !errors.Is(err, edge.ErrClientGone) {
+	if err := h.edge.Serve(httptest.NewRecorder(), req, edge.Request{Domain: "images", Key: "a"}); !errors.As(err, &fault) || !errors.Is(err, edge.ErrClientGone) {
 		t.Errorf("got %v; want %v", err, edge.ErrClientGone)
 	}
 }

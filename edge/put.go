@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
+	"github.com/mogilefs/caddy-mogilefs/edge/upload"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -26,15 +28,17 @@ func (e *Edge) put(w http.ResponseWriter, r *http.Request, req Request) *Error {
 	if fault != nil {
 		return fault
 	}
-	defer b.release()
+	defer b.Release()
 	ctx := r.Context()
 	if err := e.checkWrite(r, req); err != nil {
 		return e.fail(ctx, req, err)
 	}
 	fid, err := e.store(ctx, req, b)
+	e.tellTiming(w.Header(), req.Outcome)
 	if err != nil {
 		return e.fail(ctx, req, err)
 	}
+	req.Outcome.FID = fid
 	w.Header().Set("Etag", etag(fid))
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
@@ -42,19 +46,21 @@ func (e *Edge) put(w http.ResponseWriter, r *http.Request, req Request) *Error {
 }
 
 // newBody checks what a PUT's header promises.
-func (e *Edge) newBody(w http.ResponseWriter, r *http.Request, req Request) (*body, *Error) {
+func (e *Edge) newBody(w http.ResponseWriter, r *http.Request, req Request) (*upload.Body, *Error) {
 	if slices.ContainsFunc(strings.Split(string(req.Key), "/"), isDots) {
 		return nil, badRequest("key %q has a . or .. segment", string(req.Key))
 	}
 	if r.Header.Get("Content-Range") != "" {
 		return nil, badRequest("a part of a file can't be put (RFC 9110 §14.5)")
 	}
-	sum, err := contentMD5(r.Header)
+	sum, err := upload.ContentMD5(r.Header)
 	if err != nil {
 		return nil, badRequest("%w", err)
 	}
-	b := &body{src: r.Body, header: w.Header(), size: r.ContentLength, limit: e.config.MaxUpload, md5: sum, buffers: &e.buffers}
-	if b.limit > 0 && b.size > b.limit {
+	b := upload.New(r.Body, upload.Terms{
+		Answer: w.Header(), Size: r.ContentLength, Limit: e.config.MaxUpload, MD5: sum, Buffers: &e.buffers,
+	})
+	if b.Limit > 0 && b.Size > b.Limit {
 		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Err: ErrTooLarge}
 	}
 	return b, nil
@@ -70,32 +76,36 @@ func (e *Edge) checkWrite(r *http.Request, req Request) error {
 	if r.Header.Get("If-Match") == "" && r.Header.Get("If-None-Match") == "" {
 		return nil
 	}
-	var now current
+	var now semantics.Current
 	entry, err := e.locateAgain(r.Context(), req)
 	switch {
 	case err == nil:
-		now.etag = etag(entry.FID)
+		now.ETag = etag(entry.FID)
 	case !errors.Is(err, ErrUnknownKey):
 		return err
 	}
-	if evaluateWrite(r.Header, now) != proceed {
+	if semantics.Write(r.Header, now) != semantics.Proceed {
 		return ErrPrecondition
 	}
 	return nil
 }
 
 // store takes the body from the client to a closed upload.
-func (e *Edge) store(ctx context.Context, req Request, b *body) (mogile.FID, error) {
-	opened, err := e.open(ctx, req, b.size)
+func (e *Edge) store(ctx context.Context, req Request, b *upload.Body) (mogile.FID, error) {
+	opened, err := e.open(ctx, req, b.Size)
+	req.Outcome.mark("open")
 	if err != nil {
 		return 0, err
 	}
-	b.hash(opened.Hash, !e.config.NoChecksum)
+	b.Hash(opened.Hash, !e.config.NoChecksum)
 	// From here on the client may go away: what was begun is ended in order.
 	ctx = context.WithoutCancel(ctx)
 	c, err := e.upload(opened, b)
+	req.Outcome.Copy = c.Dev
+	req.Outcome.mark("write")
 	if err == nil {
 		err = e.close(ctx, req, opened, c, b)
+		req.Outcome.mark("close")
 	}
 	if err != nil {
 		e.abandon(ctx, req, opened.FID, c)
@@ -118,12 +128,12 @@ func (e *Edge) open(ctx context.Context, req Request, size int64) (Opened, error
 	return opened, nil
 }
 
-func (e *Edge) close(ctx context.Context, req Request, opened Opened, c mogile.Copy, b *body) error {
+func (e *Edge) close(ctx context.Context, req Request, opened Opened, c mogile.Copy, b *upload.Body) error {
 	ctx, cancel := e.nodesContext(ctx)
 	defer cancel()
 	err := e.config.Tracker.Close(ctx, Closing{
 		Domain: req.Domain, Key: req.Key, FID: opened.FID, Copy: c,
-		Size: b.passed, Checksum: b.checksum(), Stored: e.local(c),
+		Size: b.Passed(), Checksum: b.Checksum(), Stored: e.local(c),
 	})
 	e.forget(req)
 	if err != nil {
@@ -156,18 +166,21 @@ func (e *Edge) abandon(ctx context.Context, req Request, fid mogile.FID, c mogil
 // with an error, the one tried last. A destination that fails is followed by the
 // next as long as the body can be had again from its beginning. What lies on the
 // failed one is not abandoned, because that would give up the fid.
-func (e *Edge) upload(opened Opened, b *body) (mogile.Copy, error) {
+func (e *Edge) upload(opened Opened, b *upload.Body) (mogile.Copy, error) {
 	var err error
 	var c mogile.Copy
-	for _, c = range opened.Destinations {
+	for _, c = range e.goodFirst(opened.Destinations) {
 		if err = e.write(c, opened.FID, b); err == nil {
 			return c, nil
 		}
-		if isBodyFault(err) {
-			return c, err
+		switch {
+		case errors.Is(err, upload.ErrUnusable): // at any destination
+			return c, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		case errors.Is(err, upload.ErrTooLarge):
+			return c, fmt.Errorf("%w: %w", ErrTooLarge, err)
 		}
 		e.blame(c, opened.FID, err)
-		if !b.rewind() {
+		if !b.Rewind() {
 			break
 		}
 	}
@@ -175,7 +188,7 @@ func (e *Edge) upload(opened Opened, b *body) (mogile.Copy, error) {
 }
 
 // write writes the body to one destination.
-func (e *Edge) write(c mogile.Copy, fid mogile.FID, b *body) error {
+func (e *Edge) write(c mogile.Copy, fid mogile.FID, b *upload.Body) error {
 	dst, err := e.create(c, fid, b)
 	if err != nil {
 		return err
@@ -186,21 +199,21 @@ func (e *Edge) write(c mogile.Copy, fid mogile.FID, b *body) error {
 			dst.Abort()
 		}
 	}()
-	if err := b.pump(dst); err != nil {
+	if err := b.Pump(dst); err != nil {
 		return err
 	}
-	if err := b.verify(); err != nil {
+	if err := b.Verify(); err != nil {
 		return err
 	}
 	committed = true // whatever it returns
 	return dst.Commit()
 }
 
-func (e *Edge) create(c mogile.Copy, fid mogile.FID, b *body) (NewCopy, error) {
+func (e *Edge) create(c mogile.Copy, fid mogile.FID, b *upload.Body) (NewCopy, error) {
 	if !e.local(c) {
 		return e.newRemote(c, b)
 	}
-	dst, err := e.config.Disks.Create(c, fid, b.size)
+	dst, err := e.config.Disks.Create(c, fid, b.Size)
 	if err != nil {
 		return nil, fmt.Errorf("create local copy: %w", err)
 	}
@@ -216,9 +229,21 @@ func (e *Edge) remove(w http.ResponseWriter, r *http.Request, req Request) *Erro
 	defer cancel()
 	err := e.config.Tracker.Delete(ctx, req.Domain, req.Key)
 	e.forget(req) // after a failure too: it may have happened
+	req.Outcome.mark("delete")
+	e.tellTiming(w.Header(), req.Outcome)
 	if err != nil {
 		return e.fail(r.Context(), req, fmt.Errorf("delete: %w", err))
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// refuseUnread makes an answer that comes before the body was read end the connection,
+// for a client that waits for 100 (Continue). Otherwise net/http first reads what is
+// left of the body, which such a client never sends when it is refused: it knows one
+// only as long as no handler above us wrapped the body, and Caddy wraps every body.
+func refuseUnread(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
+		w.Header().Set("Connection", "close")
+	}
 }

@@ -4,72 +4,101 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strconv"
 
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
+	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
-// read answers a GET or HEAD. When no copy of what the cache knew can be read, the
-// tracker's present answer is tried as well, if it differs.
+// errMoved is why an answer was not begun: a copy is not where the remembered location
+// has it, so the file was overwritten, deleted or moved since.
+var errMoved = errors.New("copy is not there any more")
+
+// isMoved reports whether a copy's failure is a reason to ask the tracker again at once.
+// It is so once for an entry: a tracker that names the copy again has not noticed that
+// it is lost, and need not be asked by everybody.
+func isMoved(entry *cache.Entry, err error) bool {
+	return errors.Is(err, fs.ErrNotExist) && entry.Doubt()
+}
+
+// read answers a GET or HEAD.
 func (e *Edge) read(w http.ResponseWriter, r *http.Request, req Request) *Error {
-	entry, err := e.locate(r.Context(), req)
-	if err == nil {
-		err = e.answer(w, r, req, entry)
-	}
-	if errors.Is(err, ErrNoCopy) {
-		var again *cache.Entry
-		again, err = e.locateAgain(r.Context(), req)
-		switch {
-		case err != nil:
-		case again.FID == entry.FID && len(newCopies(entry, again)) == 0:
-			err = fmt.Errorf("fid %d: %w", entry.FID, ErrNoCopy)
-		default:
-			err = e.answer(w, r, req, again)
-		}
-	}
-	if err != nil {
+	if err := e.tryRead(w, r, req); err != nil {
+		e.tell(w.Header(), req.Outcome)
 		return e.fail(r.Context(), req, err)
 	}
 	return nil
 }
 
+// maxLocations is how many locations a read tries: what was remembered, what the tracker
+// says when a copy has moved, and what it says when no copy can be read.
+const maxLocations = 3
+
+func (e *Edge) tryRead(w http.ResponseWriter, r *http.Request, req Request) error {
+	found, err := e.locate(r.Context(), req)
+	for tries := 1; ; tries++ {
+		req.Outcome.located(found)
+		req.Outcome.mark("locate")
+		if err != nil {
+			return err
+		}
+		err = e.answer(w, r, req, found.Entry)
+		if tries == maxLocations || !errors.Is(err, ErrNoCopy) && !errors.Is(err, errMoved) {
+			return err
+		}
+		found, err = e.correct(r.Context(), req, found, err)
+	}
+}
+
+// correct asks the tracker about a location that turned out to be wrong.
+func (e *Edge) correct(ctx context.Context, req Request, old cache.Found, why error) (cache.Found, error) {
+	again, err := e.locateAgain(ctx, req)
+	switch {
+	case err != nil && errors.Is(why, errMoved) && !errors.Is(err, cache.ErrAbsent):
+		return old, nil // the other copies may be there
+	case err == nil && errors.Is(why, ErrNoCopy) && again.FID == old.FID && len(newCopies(old.Entry, again.Entry)) == 0:
+		return again, fmt.Errorf("fid %d: %w", old.FID, ErrNoCopy)
+	}
+	return again, err
+}
+
 // locate finds the key's copies, from the cache when there is one.
-func (e *Edge) locate(ctx context.Context, req Request) (*cache.Entry, error) {
+func (e *Edge) locate(ctx context.Context, req Request) (cache.Found, error) {
 	if e.config.Locations == nil {
 		return e.locateAgain(ctx, req)
 	}
-	return e.config.Locations.Get(ctx, req.Domain, req.Key, e.loader(req))
+	return e.config.Locations.Get(ctx, req.Domain, req.Key, e.load)
 }
 
 // locateAgain asks the tracker, past the cache.
-func (e *Edge) locateAgain(ctx context.Context, req Request) (*cache.Entry, error) {
+func (e *Edge) locateAgain(ctx context.Context, req Request) (cache.Found, error) {
 	if e.config.Locations != nil {
-		return e.config.Locations.Fresh(ctx, req.Domain, req.Key, e.loader(req))
+		return e.config.Locations.Fresh(ctx, req.Domain, req.Key, e.load)
 	}
-	loc, err := e.loader(req)(ctx)
+	loc, err := e.load(ctx, req.Domain, req.Key)
 	if err != nil {
-		return nil, err
+		return cache.Found{}, err
 	}
-	return &cache.Entry{Location: loc}, nil
+	return cache.Found{Entry: &cache.Entry{Location: loc}}, nil
 }
 
-func (e *Edge) loader(req Request) cache.Load {
-	return func(ctx context.Context) (mogile.Location, error) {
-		ctx, cancel := e.trackerContext(ctx)
-		defer cancel()
-		loc, err := e.config.Tracker.Locate(ctx, req.Domain, req.Key)
-		if errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnknownDomain) {
-			return loc, fmt.Errorf("locate: %w: %w", cache.ErrAbsent, err)
-		}
-		if err != nil {
-			return loc, fmt.Errorf("locate: %w", err)
-		}
-		return loc, nil
+// askTracker is the cache's source of truth.
+func (e *Edge) askTracker(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error) {
+	ctx, cancel := e.trackerContext(ctx)
+	defer cancel()
+	loc, err := e.config.Tracker.Locate(ctx, domain, key)
+	if errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnknownDomain) {
+		return loc, fmt.Errorf("locate: %w: %w", cache.ErrAbsent, err)
 	}
+	if err != nil {
+		return loc, fmt.Errorf("locate: %w", err)
+	}
+	return loc, nil
 }
 
 // answer sends the file, or what the conditions make of it. It returns an error only
@@ -79,81 +108,115 @@ func (e *Edge) loader(req Request) cache.Load {
 // when a copy was looked at for a condition.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry) error {
 	head := r.Method == http.MethodHead
-	if entry.Modified().IsZero() && entry.Length > 0 && (head || needsModified(r.Header)) {
-		if err := e.learnModified(r.Context(), entry); err != nil {
+	if entry.Modified().IsZero() && entry.Length > 0 && (head || semantics.NeedsModified(r.Header)) {
+		if err := e.learnModified(r.Context(), req, entry); err != nil {
 			return err
 		}
 	}
-	tag := etag(entry.FID)
-	switch evaluateRead(r.Header, current{etag: tag, modified: entry.Modified()}) {
-	case notModified:
-		e.describe(w.Header(), entry, tag)
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	case preconditionFailed:
-		w.Header().Set("Content-Length", "0")
-		w.WriteHeader(http.StatusPreconditionFailed)
-		return nil
+	var spans []semantics.Span
+	if isConditional(r.Header) {
+		var done bool
+		if spans, done = e.evaluate(w, r, req, entry); done {
+			return nil
+		}
 	}
 	if head || entry.Length == 0 {
 		e.describeWhole(w.Header(), entry, req.Key)
-		w.WriteHeader(http.StatusOK)
+		e.writeHeader(w, req, http.StatusOK)
 		return nil
-	}
-	var spans []span
-	if asked := r.Header.Get("Range"); asked != "" && rangeHolds(r.Header, tag) {
-		var ok bool
-		if spans, ok = parseRange(asked, entry.Length); !ok {
-			w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(entry.Length, 10))
-			w.Header().Set("Content-Length", "0")
-			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-			return nil
-		}
 	}
 	return e.sendBody(w, r, req, entry, spans)
 }
 
-// learnModified looks at copies until one tells when the file was modified. All
-// copies tell something else; the first that was seen counts.
-func (e *Edge) learnModified(ctx context.Context, entry *cache.Entry) error {
-	for _, c := range e.order(entry.Copies) {
-		err := e.inspect(ctx, c, entry)
+// evaluate applies conditions and ranges. It reports whether they were the answer;
+// otherwise spans are what is to be sent, none for the whole file.
+func (e *Edge) evaluate(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry) (spans []semantics.Span, done bool) {
+	tag := etag(entry.FID)
+	switch semantics.Read(r.Header, semantics.Current{ETag: tag, Modified: entry.Modified()}) {
+	case semantics.NotModified:
+		e.describe(w.Header(), entry)
+		e.writeHeader(w, req, http.StatusNotModified)
+		return nil, true
+	case semantics.PreconditionFailed:
+		w.Header().Set("Content-Length", "0")
+		e.writeHeader(w, req, http.StatusPreconditionFailed)
+		return nil, true
+	}
+	asked := r.Header.Get("Range")
+	if asked == "" || r.Method == http.MethodHead || entry.Length == 0 || !semantics.RangeHolds(r.Header, tag) {
+		return nil, false
+	}
+	spans, ok := semantics.ParseRange(asked, entry.Length)
+	if !ok {
+		w.Header().Set("Content-Range", "bytes */"+strconv.FormatInt(entry.Length, 10))
+		w.Header().Set("Content-Length", "0")
+		e.writeHeader(w, req, http.StatusRequestedRangeNotSatisfiable)
+	}
+	return spans, !ok
+}
+
+// writeHeader sends the header of an answer to a read.
+func (e *Edge) writeHeader(w http.ResponseWriter, req Request, status int) {
+	e.tell(w.Header(), req.Outcome)
+	w.WriteHeader(status)
+}
+
+// learnModified looks at memory, and then at copies until one tells, when the file was
+// modified. All copies tell something else; the first that was seen counts.
+func (e *Edge) learnModified(ctx context.Context, req Request, entry *cache.Entry) error {
+	if e.config.Contents != nil {
+		if x := e.config.Contents.Get(entry.FID, entry.Length); x != nil {
+			defer x.Release()
+			if !entry.Remember(x.Modified()).IsZero() {
+				return nil
+			}
+		}
+	}
+	t := trial{e: e, entry: entry, left: e.order(entry.Location), doubts: req.Outcome.origin == cache.Remembered}
+	for t.more() {
+		err := e.inspect(ctx, t.next(), entry)
 		if err == nil {
+			req.Outcome.Copy = t.left[0].Dev
 			return nil
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err := t.pass(ctx, err); err != nil {
+			return err
 		}
-		e.blame(c, entry.FID, err)
 	}
 	return fmt.Errorf("inspect fid %d: %w", entry.FID, ErrNoCopy)
 }
 
 // sendBody sends the spans, or the whole file when there are none. The first copy is
 // opened before the header goes out, so that its failure can still become an error.
-func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry, spans []span) error {
-	t := e.newSender(r, req, entry)
+func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry, spans []semantics.Span) error {
+	t := e.newSender(r, req, entry, req.Outcome.origin == cache.Remembered)
+	defer t.release()
 	whole := len(spans) == 0
-	if whole {
-		spans = []span{{0, entry.Length}}
+	first := t.whole()
+	if !whole {
+		first = spans[0]
 	}
-	src, err := t.open(spans[0])
+	if t.findContent(first, len(spans)); t.content == nil {
+		t.left = e.order(entry.Location)
+	}
+	src, err := t.open(first)
 	if err != nil {
 		return err
 	}
+	req.Outcome.mark("open")
 	h := w.Header()
 	e.describeWhole(h, entry, req.Key)
 	switch {
 	case whole:
-		w.WriteHeader(http.StatusOK)
-		err = t.send(w, src, spans[0])
+		e.writeHeader(w, req, http.StatusOK)
+		err = t.send(w, src, first)
 	case len(spans) == 1:
-		h.Set("Content-Range", spans[0].contentRange(entry.Length))
-		h.Set("Content-Length", strconv.FormatInt(spans[0].n, 10))
-		w.WriteHeader(http.StatusPartialContent)
-		err = t.send(w, src, spans[0])
+		h.Set("Content-Range", first.ContentRange(entry.Length))
+		h.Set("Content-Length", strconv.FormatInt(first.N, 10))
+		e.writeHeader(w, req, http.StatusPartialContent)
+		err = t.send(w, src, first)
 	default:
-		err = t.sendParts(w, src, newMultipart(spans, contentType(req.Key), entry.Length))
+		err = t.sendParts(w, src, semantics.NewMultipart(spans, semantics.ContentType(req.Key), entry.Length))
 	}
 	if err != nil {
 		e.abort(r.Context(), req, err)
@@ -169,25 +232,4 @@ func (e *Edge) abort(ctx context.Context, req Request, err error) {
 	}
 	log("body cut short", req.field(), zap.Error(err))
 	panic(http.ErrAbortHandler)
-}
-
-// etag is exact: a fid's content never changes.
-func etag(fid mogile.FID) string { return `"` + fid.String() + `"` }
-
-// describe sets what every answer about a file carries, 304 among them.
-func (e *Edge) describe(h http.Header, entry *cache.Entry, tag string) {
-	h.Set("Etag", tag)
-	if e.config.CacheControl != "" {
-		h.Set("Cache-Control", e.config.CacheControl)
-	}
-	if m := entry.Modified(); !m.IsZero() {
-		h.Set("Last-Modified", m.Format(http.TimeFormat))
-	}
-}
-
-func (e *Edge) describeWhole(h http.Header, entry *cache.Entry, key mogile.Key) {
-	e.describe(h, entry, etag(entry.FID))
-	h.Set("Content-Type", contentType(key))
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Content-Length", strconv.FormatInt(entry.Length, 10))
 }

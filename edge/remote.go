@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mogilefs/caddy-mogilefs/edge/upload"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -55,7 +56,7 @@ var errGivenUp = errors.New("upload given up")
 // the body goes in chunks with a Content-MD5 behind it, by which a node can tell
 // that it is whole (docs/spec/storage-node.md §2.3). The request does not end with the
 // client's: whoever called decides.
-func (e *Edge) newRemote(c mogile.Copy, b *body) (NewCopy, error) {
+func (e *Edge) newRemote(c mogile.Copy, b *upload.Body) (NewCopy, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	out, in := io.Pipe()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, c.URL, out)
@@ -65,16 +66,16 @@ func (e *Edge) newRemote(c mogile.Copy, b *body) (NewCopy, error) {
 	}
 	t := e.config.Timeouts
 	w := &remote{pipe: in, cancel: cancel, idle: t.Idle, answer: t.FirstByte}
-	req.ContentLength = b.size
-	if b.size == 0 {
+	req.ContentLength = b.Size
+	if b.Size == 0 {
 		req.Body = http.NoBody
 	}
 	switch {
-	case b.md5 != nil:
-		req.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(b.md5))
-	case b.size < 0 && b.sumMD5() != "":
+	case b.MD5 != nil:
+		req.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(b.MD5))
+	case b.Size < 0 && b.SumMD5() != "":
 		req.Trailer = http.Header{"Content-Md5": nil}
-		req.Body = trailed{out, func() { req.Trailer.Set("Content-Md5", b.sumMD5()) }}
+		req.Body = trailed{out, func() { req.Trailer.Set("Content-Md5", b.SumMD5()) }}
 	}
 	w.watch = time.AfterFunc(w.idle, func() { cancel(errNodeStalled) })
 	w.watch.Stop() // until Write: a client that is slow to begin is not the node's fault
@@ -94,7 +95,7 @@ func (w *remote) run(nodes http.RoundTripper, req *http.Request, out *io.PipeRea
 func put(nodes http.RoundTripper, req *http.Request) error {
 	resp, err := nodes.RoundTrip(req)
 	if err != nil {
-		return fmt.Errorf("put copy: %w", err)
+		return fmt.Errorf("put copy: %w: %w", errNode, err)
 	}
 	defer resp.Body.Close()
 	switch {

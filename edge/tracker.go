@@ -28,6 +28,13 @@ type Tracker interface {
 	Delete(ctx context.Context, domain mogile.DomainName, key mogile.Key) error
 }
 
+// Repairer is a [Tracker] that can have a file repaired.
+type Repairer interface {
+	// Repair has the file's copies looked at soon, because one of them is missing or
+	// wrong. Saying it again is harmless.
+	Repair(ctx context.Context, fid mogile.FID) error
+}
+
 // Upload is what a tracker must know to choose devices.
 type Upload struct {
 	Domain mogile.DomainName

@@ -14,4 +14,6 @@ type Location struct {
 	// Checksum may be zero: not every class keeps one.
 	Checksum Checksum
 	Copies   []Copy
+	// Near is how many of the first copies are near who asked; 0 when nobody can tell.
+	Near int
 }

@@ -25,6 +25,10 @@ func (s *servers) contests() []contest {
 			{name: "Caddy file_server", measure: wrk(readers, "http://"+s.files+"/aqua.jpg"), server: caddy},
 			{name: "nginx static", measure: wrk(readers, "http://"+s.nginx+"/aqua.jpg"), server: nginx},
 		}},
+		{"GET 30 KiB from memory", "requests", readers, []rival{
+			{name: "mogilefs, content cache", measure: wrk(readers, "http://"+s.cached+"/aqua.jpg"), server: caddy},
+			{name: "Caddy respond", measure: wrk(readers, "http://"+s.respond+"/aqua.jpg"), server: caddy, aim: 0.95},
+		}},
 		{"durable upload of 4 KiB", "files", uploaders, []rival{
 			{name: "mogilefs, one copy", measure: s.uploads, server: caddy},
 			{name: bareName, measure: bareFiles(s.dir, uploaders)},

@@ -15,15 +15,16 @@ import (
 const pictureSize = 30 << 10
 
 // servers is what reads and uploads through HTTP are measured on: our Caddy, with a
-// store and a file_server site over the same picture, and nginx over it.
+// store, a file_server site over the same picture and a respond site with as many bytes,
+// and nginx over the picture.
 type servers struct {
 	programs
-	edge, files, nginx, tracker, node, ch string // host:port each
+	edge, cached, respond, files, nginx, tracker, node, ch string // host:port each
 }
 
 func startServers(ctx context.Context, dir, caddy string) (*servers, error) {
 	s := &servers{programs: programs{dir: dir}}
-	if err := freeAddrs(&s.edge, &s.files, &s.nginx, &s.tracker, &s.node, &s.ch); err != nil {
+	if err := freeAddrs(&s.edge, &s.cached, &s.respond, &s.files, &s.nginx, &s.tracker, &s.node, &s.ch); err != nil {
 		return nil, err
 	}
 	picture := make([]byte, pictureSize)
@@ -87,7 +88,16 @@ http://%[6]s {
 	root %[2]s/www
 	file_server
 }
-`, s.tracker, s.dir, s.node, s.ch, s.edge, s.files)
+http://%[7]s {
+	mogilefs images {
+		content_cache 64MiB
+	}
+}
+http://%[8]s {
+	header Content-Type image/jpeg
+	respond %[9]s
+}
+`, s.tracker, s.dir, s.node, s.ch, s.edge, s.files, s.cached, s.respond, strings.Repeat("x", pictureSize))
 }
 
 func (s *servers) writeFiles(picture []byte) error {

@@ -2,6 +2,7 @@ package rooms
 
 import (
 	"fmt"
+	"go/ast"
 	"io/fs"
 	"maps"
 	"path"
@@ -43,6 +44,45 @@ var link = regexp.MustCompile(`\]\(([^)\s]+)[^)]*\)`)
 
 // checkLinks follows the relative links of the README, CONTRIBUTING and docs.
 func checkLinks(h *house) []string {
+	return h.eachPage(func(name, text string) (breaches []string) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if why := h.dead(name, m[1]); why != "" {
+				breaches = append(breaches, fmt.Sprintf("%s: link %s: %s", name, m[1], why))
+			}
+		}
+		return breaches
+	})
+}
+
+// namedTest is the name of a test in backquotes. TestX stands for any.
+var namedTest = regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`")
+
+// checkNamedTests looks up the tests that pages name, but for those of docs/spec, which
+// are of other programs.
+func checkNamedTests(h *house) []string {
+	there := map[string]bool{}
+	for _, f := range h.files {
+		for _, decl := range f.ast.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok && f.test && fn.Recv == nil {
+				there[fn.Name.Name] = true
+			}
+		}
+	}
+	return h.eachPage(func(name, text string) (breaches []string) {
+		if strings.HasPrefix(name, "docs/spec/") {
+			return nil
+		}
+		for _, m := range namedTest.FindAllStringSubmatch(text, -1) {
+			if !there[m[1]] {
+				breaches = append(breaches, fmt.Sprintf("%s: there is no such test as %s: name the one that holds it", name, m[1]))
+			}
+		}
+		return breaches
+	})
+}
+
+// eachPage has every Markdown page checked.
+func (h *house) eachPage(check func(name, text string) []string) []string {
 	var breaches []string
 	err := fs.WalkDir(h.root, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
@@ -57,11 +97,7 @@ func checkLinks(h *house) []string {
 		if err != nil {
 			return err
 		}
-		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
-			if why := h.dead(name, m[1]); why != "" {
-				breaches = append(breaches, fmt.Sprintf("%s: link %s: %s", name, m[1], why))
-			}
-		}
+		breaches = append(breaches, check(name, string(text))...)
 		return nil
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ var checks = map[string]func(*house) []string{
 	"names":            checkNames,
 	"package comments": checkPackageDocs,
 	"links":            checkLinks,
+	"tests of pages":   checkNamedTests,
 	"mentions of spec": checkSpecRefs,
 }
 

@@ -130,6 +130,11 @@ func TestEveryRuleCatchesItsBreachAndNothingElse(t *testing.T) {
 			{"cmd/caddy/a.go", "// Command caddy is nice.\npackage main", ""},
 			{"cache/a.go", "// Package cache is nice.\npackage cache", ""},
 		},
+		"tests of pages": {
+			{"docs/a.md", "held by `TestNowhere`", "there is no such test"},
+			{"docs/spec/a.md", "held by `TestNowhere`", ""},
+			{"docs/a.md", "`Testing` is no test, nor is TestNowhere", ""},
+		},
 		"links": {
 			{"README.md", "see [there](docs/no.md)", "there is no such file"},
 			{"docs/a.md", "see [itself](a.md)", ""},

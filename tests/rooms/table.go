@@ -31,7 +31,14 @@ var table = map[string]row{
 	".":      {ours: []string{"caddymodule"}},
 	"mogile": {},
 	"cache":  {ours: []string{"mogile"}, libs: []string{zapLib, syncLib, "github.com/dgraph-io/ristretto/v2"}},
-	"edge":   {ours: []string{"mogile", "cache"}, libs: []string{zapLib, syncLib}},
+	"edge":   {ours: []string{"mogile", "cache", "edge/..."}, libs: []string{zapLib, syncLib}},
+
+	"edge/health":    {ours: []string{"mogile"}, libs: []string{zapLib}},
+	"edge/semantics": {ours: []string{"mogile"}},
+
+	"edge/background": {},
+	"edge/buffer":     {},
+	"edge/upload":     {ours: []string{"mogile", "edge/buffer"}},
 
 	"tracker": {
 		ours: []string{
@@ -114,7 +121,7 @@ var table = map[string]row{
 	"storage/sidechannel":   {ours: []string{"mogile", "storage/disk"}, libs: []string{zapLib, syncLib, sysLib}},
 
 	"caddymodule": {
-		ours:  []string{"mogile", "cache", "edge", "tracker/...", "storage/..."},
+		ours:  []string{"mogile", "cache", "edge/...", "tracker/...", "storage/..."},
 		libs:  []string{everything},
 		tests: []string{"tests/database", "tests/mount"},
 	},
@@ -160,17 +167,17 @@ var shutDoors = []shutDoor{
 		why: "the protocol turns bytes into requests and back, knowing nobody; let command do the work",
 	},
 	{
-		from: []string{"tracker/..."}, to: []string{"edge", "cache", "storage/..."},
+		from: []string{"tracker/..."}, to: []string{"edge/...", "cache", "storage/..."},
 		why: "tracker, storage and edge run alone too and never import each other; " +
 			"declare a small interface where it is used and let caddymodule join them",
 	},
 	{
-		from: []string{"storage/..."}, to: []string{"edge", "cache", "tracker/..."},
+		from: []string{"storage/..."}, to: []string{"edge/...", "cache", "tracker/..."},
 		why: "tracker, storage and edge run alone too and never import each other; " +
 			"declare a small interface where it is used and let caddymodule join them",
 	},
 	{
-		from: []string{"edge"}, to: []string{"tracker/...", "storage/..."},
+		from: []string{"edge/..."}, to: []string{"tracker/...", "storage/..."},
 		why: "tracker, storage and edge run alone too and never import each other; " +
 			"declare a small interface where it is used and let caddymodule join them",
 	},

@@ -2,7 +2,9 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -22,10 +24,29 @@ func (c *Commands) Locate(ctx context.Context, domain mogile.DomainName, key mog
 		return mogile.Location{}, err
 	}
 	w := walk{fid: f.FID, zone: zone, most: math.MaxInt}
-	return mogile.Location{
+	near, far := c.nearAndFar(snap, f, zone)
+	loc := mogile.Location{
 		FID: f.FID, Length: f.Length, Checksum: f.sum,
-		Copies: w.copies(c.forReading(snap, f, zone)),
-	}, nil
+		Copies: w.copies(append(near, far...)),
+	}
+	for loc.Near < len(loc.Copies) && has(near, loc.Copies[loc.Near].Dev) {
+		loc.Near++
+	}
+	return loc, nil
+}
+
+// Repair has fsck look at a file soon, without a run of fsck, because somebody found one of
+// its copies missing or wrong. One that is to be looked at already is looked at once.
+func (c *Commands) Repair(ctx context.Context, fid mogile.FID) error {
+	if err := c.store.EnqueueWork(ctx, store.WorkRow{FID: fid, Kind: store.FsckWork}); err != nil {
+		return fmt.Errorf("queue fid %d for fsck: %w", fid, err)
+	}
+	c.jobs.Wake(store.FsckQueue)
+	return nil
+}
+
+func has(devs []topology.Device, id mogile.DevID) bool {
+	return slices.ContainsFunc(devs, func(d topology.Device) bool { return d.ID == id })
 }
 
 // found is a visible file and what is recorded of its content.
@@ -53,8 +74,12 @@ func (c *Commands) find(ctx context.Context, snap *topology.Snapshot, domain mog
 
 // forReading is the devices that hold the file, the best for the client first.
 func (c *Commands) forReading(snap *topology.Snapshot, f found, zone topology.Zone) []topology.Device {
-	near, far := snap.Near(zone.Peer, topology.ForReading(f.known(snap), c.rand))
+	near, far := c.nearAndFar(snap, f, zone)
 	return append(near, far...)
+}
+
+func (c *Commands) nearAndFar(snap *topology.Snapshot, f found, zone topology.Zone) (near, far []topology.Device) {
+	return snap.Near(zone.Peer, topology.ForReading(f.known(snap), c.rand))
 }
 
 // known is the devices that hold the file, without those that have no row, nor

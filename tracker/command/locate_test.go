@@ -157,3 +157,20 @@ func TestTypedCallsAnswerWithCodes(t *testing.T) {
 	}
 	c.heard()
 }
+
+func TestAFileIsQueuedForFsckByWhoFindsAWrongCopy(t *testing.T) {
+	c := newCluster(t, nil)
+	fid := c.upload("k")
+	c.fakes.took()
+	for range 2 {
+		must(t, c.Repair(t.Context(), fid))
+	}
+	rows, err := c.store.WorkRows(t.Context(), fid)
+	must(t, err)
+	if len(rows) != 1 || rows[0].Kind != store.FsckWork {
+		t.Errorf("got %+v; want one row for fsck", rows)
+	}
+	if got := c.fakes.took(); len(got) != 2 || got[0] != "wake fsck" {
+		t.Errorf("got %q; want fsck woken", got)
+	}
+}

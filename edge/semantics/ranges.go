@@ -1,4 +1,4 @@
-package edge
+package semantics
 
 import (
 	"fmt"
@@ -6,25 +6,26 @@ import (
 	"strings"
 )
 
-// span is a part of a file: n bytes from off.
-type span struct{ off, n int64 }
+// Span is a part of a file: N bytes from Off.
+type Span struct{ Off, N int64 }
 
-func (s span) end() int64 { return s.off + s.n }
+// End is where the file goes on.
+func (s Span) End() int64 { return s.Off + s.N }
 
-// contentRange is the header's value for the span of a file of that length.
-func (s span) contentRange(length int64) string {
-	return fmt.Sprintf("bytes %d-%d/%d", s.off, s.end()-1, length)
+// ContentRange is the header's value for the span of a file of that length.
+func (s Span) ContentRange(length int64) string {
+	return fmt.Sprintf("bytes %d-%d/%d", s.Off, s.End()-1, length)
 }
 
 // maxRanges is how many parts an answer may have. Players and PDF readers ask for a
 // few; each part may cost a request to a node.
 const maxRanges = 16
 
-// parseRange reads a Range header against a file's length. It returns no spans when
+// ParseRange reads a Range header against a file's length. It returns no spans when
 // the whole file is to be sent: the header is malformed, of another unit, asks for
 // too many or overlapping parts, or the file is empty. It returns ok false when
 // nothing of what was asked for exists (RFC 9110 §14.2: 416).
-func parseRange(header string, length int64) (spans []span, ok bool) {
+func ParseRange(header string, length int64) (spans []Span, ok bool) {
 	unit, set, found := strings.Cut(header, "=")
 	if !found || !strings.EqualFold(strings.TrimSpace(unit), "bytes") || length == 0 {
 		return nil, true
@@ -39,7 +40,7 @@ func parseRange(header string, length int64) (spans []span, ok bool) {
 		if !valid || len(spans) == maxRanges {
 			return nil, true
 		}
-		if s.n == 0 {
+		if s.N == 0 {
 			beyond = true
 			continue
 		}
@@ -52,15 +53,15 @@ func parseRange(header string, length int64) (spans []span, ok bool) {
 }
 
 // parseSpan reads a-b, a- or -n. A span that lies beyond the end has no bytes.
-func parseSpan(spec string, length int64) (s span, valid bool) {
+func parseSpan(spec string, length int64) (s Span, valid bool) {
 	first, last, found := strings.Cut(spec, "-")
 	if !found {
-		return span{}, false
+		return Span{}, false
 	}
 	if first == "" {
 		n, ok := parseDigits(last)
 		n = min(n, length)
-		return span{length - n, n}, ok
+		return Span{length - n, n}, ok
 	}
 	from, ok := parseDigits(first)
 	to := length - 1
@@ -70,9 +71,9 @@ func parseSpan(spec string, length int64) (s span, valid bool) {
 		to = min(n, to)
 	}
 	if from > to {
-		return span{}, ok
+		return Span{}, ok
 	}
-	return span{from, to - from + 1}, ok
+	return Span{from, to - from + 1}, ok
 }
 
 // parseDigits reads decimal digits; a number too large for any file stays large.
@@ -94,9 +95,9 @@ func parseDigits(s string) (n int64, ok bool) {
 	return n, true
 }
 
-func overlaps(spans []span, s span) bool {
+func overlaps(spans []Span, s Span) bool {
 	for _, o := range spans {
-		if s.off < o.end() && o.off < s.end() {
+		if s.Off < o.End() && o.Off < s.End() {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package edge
+package semantics
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestConditionsAgreeWithServeContent holds evaluateRead, rangeHolds and parseRange
+// TestConditionsAgreeWithServeContent holds Read, RangeHolds and ParseRange
 // against net/http over generated headers. Where we differ on purpose is in expected.
 func TestConditionsAgreeWithServeContent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -43,7 +43,7 @@ func TestConditionsAgreeWithServeContent(t *testing.T) {
 		w.Header().Set("Content-Type", "image/png")
 		http.ServeContent(w, r, "", modified, bytes.NewReader(make([]byte, length)))
 
-		got, part := ours(r, current{etag: tag, modified: modified}, length)
+		got, part := ours(r, Current{ETag: tag, Modified: modified}, length)
 		status, wantPart := expected(w)
 		if got != status || part != wantPart {
 			t.Errorf("%s %v of %d bytes: got %d %q; want %d %q", r.Method, r.Header, length, got, part, status, wantPart)
@@ -52,25 +52,25 @@ func TestConditionsAgreeWithServeContent(t *testing.T) {
 }
 
 // ours is the status and Content-Range that the edge gives.
-func ours(r *http.Request, c current, length int64) (status int, part string) {
-	switch evaluateRead(r.Header, c) {
-	case notModified:
+func ours(r *http.Request, c Current, length int64) (status int, part string) {
+	switch Read(r.Header, c) {
+	case NotModified:
 		return http.StatusNotModified, ""
-	case preconditionFailed:
+	case PreconditionFailed:
 		return http.StatusPreconditionFailed, ""
 	}
 	asked := r.Header.Get("Range")
-	if asked == "" || !rangeHolds(r.Header, c.etag) {
+	if asked == "" || !RangeHolds(r.Header, c.ETag) {
 		return http.StatusOK, ""
 	}
-	spans, ok := parseRange(asked, length)
+	spans, ok := ParseRange(asked, length)
 	switch {
 	case !ok:
 		return http.StatusRequestedRangeNotSatisfiable, "bytes */" + strconv.FormatInt(length, 10)
 	case len(spans) == 0:
 		return http.StatusOK, ""
 	case len(spans) == 1:
-		return http.StatusPartialContent, spans[0].contentRange(length)
+		return http.StatusPartialContent, spans[0].ContentRange(length)
 	}
 	return http.StatusPartialContent, ""
 }
@@ -112,35 +112,35 @@ var (
 func TestUnknownTimeOfModificationFailsNoCondition(t *testing.T) {
 	for _, name := range []string{"If-Modified-Since", "If-Unmodified-Since"} {
 		h := http.Header{name: {"Wed, 06 May 2026 07:08:09 GMT"}}
-		if got := evaluateRead(h, current{etag: `"1"`}); got != proceed {
-			t.Errorf("%s: got %d; want %d", name, got, proceed)
+		if got := Read(h, Current{ETag: `"1"`}); got != Proceed {
+			t.Errorf("%s: got %d; want %d", name, got, Proceed)
 		}
 	}
 }
 
 func TestConditionsReadAllLinesOfAHeader(t *testing.T) {
 	h := http.Header{"If-None-Match": {`"1"`, `"2"`}}
-	if got := evaluateRead(h, current{etag: `"2"`}); got != notModified {
-		t.Errorf("got %d; want %d", got, notModified)
+	if got := Read(h, Current{ETag: `"2"`}); got != NotModified {
+		t.Errorf("got %d; want %d", got, NotModified)
 	}
 }
 
 func TestConditionsOfWrites(t *testing.T) {
 	for _, c := range []struct {
 		name, value, etag string
-		want              verdict
+		want              Verdict
 	}{
-		{"If-Match", `*`, ``, preconditionFailed},
-		{"If-Match", `*`, `"1"`, proceed},
-		{"If-Match", `"1"`, `"1"`, proceed},
-		{"If-Match", `"1"`, `"2"`, preconditionFailed},
-		{"If-Match", `"1"`, ``, preconditionFailed},
-		{"If-None-Match", `*`, ``, proceed},
-		{"If-None-Match", `*`, `"1"`, preconditionFailed},
-		{"If-None-Match", `"1"`, `"2"`, proceed},
-		{"If-None-Match", `"1"`, ``, proceed},
+		{"If-Match", `*`, ``, PreconditionFailed},
+		{"If-Match", `*`, `"1"`, Proceed},
+		{"If-Match", `"1"`, `"1"`, Proceed},
+		{"If-Match", `"1"`, `"2"`, PreconditionFailed},
+		{"If-Match", `"1"`, ``, PreconditionFailed},
+		{"If-None-Match", `*`, ``, Proceed},
+		{"If-None-Match", `*`, `"1"`, PreconditionFailed},
+		{"If-None-Match", `"1"`, `"2"`, Proceed},
+		{"If-None-Match", `"1"`, ``, Proceed},
 	} {
-		if got := evaluateWrite(http.Header{c.name: {c.value}}, current{etag: c.etag}); got != c.want {
+		if got := Write(http.Header{c.name: {c.value}}, Current{ETag: c.etag}); got != c.want {
 			t.Errorf("%s: %s against %q: got %d; want %d", c.name, c.value, c.etag, got, c.want)
 		}
 	}
@@ -148,14 +148,14 @@ func TestConditionsOfWrites(t *testing.T) {
 
 func TestNumbersBeyondAnyFileAreRead(t *testing.T) {
 	const huge = "99999999999999999999999"
-	spans, ok := parseRange("bytes=5-"+huge, 10)
-	if !ok || len(spans) != 1 || spans[0] != (span{5, 5}) {
+	spans, ok := ParseRange("bytes=5-"+huge, 10)
+	if !ok || len(spans) != 1 || spans[0] != (Span{5, 5}) {
 		t.Errorf("to %s: got %v, %t; want the last 5 of 10 bytes", huge, spans, ok)
 	}
-	if spans, ok = parseRange("bytes="+huge+"-", 10); ok {
+	if spans, ok = ParseRange("bytes="+huge+"-", 10); ok {
 		t.Errorf("from %s: got %v; want it to be beyond the end", huge, spans)
 	}
-	if spans, ok = parseRange("bytes=-"+huge, math.MaxInt64); !ok || spans[0] != (span{0, math.MaxInt64}) {
+	if spans, ok = ParseRange("bytes=-"+huge, math.MaxInt64); !ok || spans[0] != (Span{0, math.MaxInt64}) {
 		t.Errorf("last %s: got %v, %t; want the whole file", huge, spans, ok)
 	}
 }
@@ -168,12 +168,12 @@ func FuzzRange(f *testing.F) {
 		if length < 0 {
 			return
 		}
-		spans, ok := parseRange(header, length)
+		spans, ok := ParseRange(header, length)
 		if !ok && len(spans) > 0 || len(spans) > maxRanges {
 			t.Fatalf("%q of %d: got %d spans, %t", header, length, len(spans), ok)
 		}
 		for i, s := range spans {
-			if s.off < 0 || s.n < 1 || s.off > length-s.n || overlaps(spans[:i], s) {
+			if s.Off < 0 || s.N < 1 || s.Off > length-s.N || overlaps(spans[:i], s) {
 				t.Errorf("%q of %d: got span %+v of %+v; want it inside and apart from others", header, length, s, spans)
 			}
 		}

@@ -1,4 +1,4 @@
-package edge
+package semantics
 
 import (
 	"net/http"
@@ -6,76 +6,77 @@ import (
 	"time"
 )
 
-// current is the representation that conditions are held against.
-type current struct {
-	// etag is a strong entity tag, quotes included; empty when there is no file.
-	etag string
-	// modified is zero when it is not known.
-	modified time.Time
+// Current is the representation that conditions are held against.
+type Current struct {
+	// ETag is a strong entity tag, quotes included; empty when there is no file.
+	ETag string
+	// Modified is zero when it is not known.
+	Modified time.Time
 }
 
-// verdict is what the conditions of a request come to.
-type verdict int
+// Verdict is what the conditions of a request come to.
+type Verdict int
 
+// What it can be.
 const (
-	proceed verdict = iota
-	notModified
-	preconditionFailed
+	Proceed Verdict = iota
+	NotModified
+	PreconditionFailed
 )
 
-// needsModified reports whether the conditions of a read depend on the time of
+// NeedsModified reports whether the conditions of a read depend on the time of
 // modification.
-func needsModified(h http.Header) bool {
+func NeedsModified(h http.Header) bool {
 	return (h.Get("If-Unmodified-Since") != "" && h.Get("If-Match") == "") ||
 		(h.Get("If-Modified-Since") != "" && h.Get("If-None-Match") == "")
 }
 
-// evaluateRead applies the conditions of a GET or HEAD in the order of RFC 9110
+// Read applies the conditions of a GET or HEAD in the order of RFC 9110
 // §13.2.2. Of each pair the one on tags counts, and that on a date only without it.
-func evaluateRead(h http.Header, c current) verdict {
+func Read(h http.Header, c Current) Verdict {
 	if !ifMatch(h, c) {
-		return preconditionFailed
+		return PreconditionFailed
 	}
 	if h.Get("If-Match") == "" {
-		if since, ok := date(h, "If-Unmodified-Since"); ok && later(c.modified, since) {
-			return preconditionFailed
+		if since, ok := date(h, "If-Unmodified-Since"); ok && later(c.Modified, since) {
+			return PreconditionFailed
 		}
 	}
 	if !ifNoneMatch(h, c) {
-		return notModified
+		return NotModified
 	}
 	if h.Get("If-None-Match") == "" {
-		if since, ok := date(h, "If-Modified-Since"); ok && !c.modified.IsZero() && !later(c.modified, since) {
-			return notModified
+		if since, ok := date(h, "If-Modified-Since"); ok && !c.Modified.IsZero() && !later(c.Modified, since) {
+			return NotModified
 		}
 	}
-	return proceed
+	return Proceed
 }
 
-// evaluateWrite applies the conditions of a PUT or DELETE. Those on dates are not
+// Write applies the conditions of a PUT or DELETE. Those on dates are not
 // looked at: a key's time of modification is not known to the tracker.
-func evaluateWrite(h http.Header, c current) verdict {
+func Write(h http.Header, c Current) Verdict {
 	if !ifMatch(h, c) || !ifNoneMatch(h, c) {
-		return preconditionFailed
+		return PreconditionFailed
 	}
-	return proceed
+	return Proceed
 }
 
-func ifMatch(h http.Header, c current) bool {
+func ifMatch(h http.Header, c Current) bool {
 	tags := list(h, "If-Match")
-	return tags == "" || matches(tags, c.etag, false)
+	return tags == "" || matches(tags, c.ETag, false)
 }
 
-func ifNoneMatch(h http.Header, c current) bool {
+func ifNoneMatch(h http.Header, c Current) bool {
 	tags := list(h, "If-None-Match")
-	return tags == "" || !matches(tags, c.etag, true)
+	return tags == "" || !matches(tags, c.ETag, true)
 }
 
-// rangeHolds reports whether the Range of a GET counts: there is no If-Range, or
+// RangeHolds reports whether the Range of a GET counts: there is no If-Range, or
 // it names the present entity tag. A date never holds: two contents of a key can be
 // of the same second, and then it is not the strong validator that RFC 9110 §13.1.5
 // demands. The client gets the whole file, which is always right.
-func rangeHolds(h http.Header, etag string) bool {
+func RangeHolds(h http.Header, etag string) bool {
 	cond := strings.TrimSpace(h.Get("If-Range"))
 	return cond == "" || cond == etag
 }

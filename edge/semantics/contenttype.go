@@ -1,4 +1,4 @@
-package edge
+package semantics
 
 import (
 	"mime"
@@ -53,9 +53,9 @@ var contentTypes = map[string]string{
 	".zip":   "application/zip",
 }
 
-// contentType is what the key's extension says. The bytes are never looked at: they
+// ContentType is what the key's extension says. The bytes are never looked at: they
 // belong to whoever uploaded them.
-func contentType(key mogile.Key) string {
+func ContentType(key mogile.Key) string {
 	ext := strings.ToLower(path.Ext(string(key)))
 	if t := contentTypes[ext]; t != "" {
 		return t

@@ -1,0 +1,25 @@
+package edge
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/mogile"
+)
+
+// setAside leaves a copy that is not the file aside for a while, and has the tracker see to
+// it, if that can.
+func (e *Edge) setAside(c mogile.Copy, fid mogile.FID) {
+	tracker, ok := e.config.Tracker.(Repairer)
+	if !e.health.SetAside(c.URL) || !ok {
+		return
+	}
+	e.background.Start(func(ctx context.Context) {
+		ctx, cancel := e.trackerContext(ctx)
+		defer cancel()
+		if err := tracker.Repair(ctx, fid); err != nil {
+			e.log.Warn("report a wrong copy", zap.Uint64("fid", uint64(fid)), zap.Error(err))
+		}
+	})
+}
