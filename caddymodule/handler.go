@@ -224,7 +224,7 @@ func (h *Handler) Validate() error {
 	case h.ClientZone && !h.LocationCache.Off:
 		return errors.New("client_zone: who asks decides where a file is, so locations can't be cached: leave location_cache out")
 	}
-	return validateMethods(h.Methods, append([]string{methodPurge}, fileMethods...))
+	return validateMethods(h.Methods, edgeMethods)
 }
 
 // Cleanup gives the caches back and lets go of idle connections.

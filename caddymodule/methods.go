@@ -9,8 +9,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// fileMethods is what can be done to a file.
-var fileMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+// What can be done to a file, and on the edge.
+var (
+	fileMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
+	edgeMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete, methodPurge}
+)
 
 // validateMethods refuses what nobody serves.
 func validateMethods(methods, known []string) error {
