@@ -4,7 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/mogilefs/caddy-mogilefs/storage/disk"
+	"github.com/mogilefs/caddy-mogilefs/storage/openfiles"
 )
 
 const (
@@ -64,4 +64,4 @@ func (b *buffers) getSmall() *[smallLen]byte {
 func (b *buffers) putSmall(p *[smallLen]byte) { b.small.Put(p) }
 
 // A large buffer takes a file that others may read at the same time.
-var _ [largeLen - disk.MaxShared]byte
+var _ [largeLen - openfiles.MaxShared]byte

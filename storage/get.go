@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
+	"github.com/mogilefs/caddy-mogilefs/storage/openfiles"
 )
 
 func (n *Node) get(w http.ResponseWriter, r *http.Request, t target) {
@@ -84,7 +85,7 @@ func (n *Node) begin(d *disk.Device, name string) (getting, error) {
 	}
 	var err error
 	g.file, err = open(d, name)
-	if err != nil || g.Size() > disk.MaxShared {
+	if err != nil || g.Size() > openfiles.MaxShared {
 		g.buffers.putLarge(g.buf)
 		g.buf = nil
 	}
@@ -129,7 +130,7 @@ type content struct {
 }
 
 // file is an open file and what is said of it.
-type file = disk.OpenFile[content]
+type file = openfiles.File[content]
 
 // newContent's ETag is of time and size, not of the fid: the rare path that is
 // written twice must not keep its tag.

@@ -18,7 +18,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/storage"
-	"github.com/mogilefs/caddy-mogilefs/storage/disk"
+	"github.com/mogilefs/caddy-mogilefs/storage/openfiles"
 )
 
 func TestGetAndHeadOfAllKindsOfPath(t *testing.T) {
@@ -294,9 +294,9 @@ func TestBodyThatFallsShortIsAborted(t *testing.T) {
 		happens   func() error
 		logs      int
 	}{
-		{"file shrinks", "", 2 * disk.MaxShared, func() error { return os.Truncate(path, 3) }, 1},
-		{"file shrinks under a range", "bytes=1-80000", 2 * disk.MaxShared, func() error { return os.Truncate(path, 3) }, 1},
-		{"client goes", "", 2 * disk.MaxShared, func() error { return io.ErrClosedPipe }, 0},
+		{"file shrinks", "", 2 * openfiles.MaxShared, func() error { return os.Truncate(path, 3) }, 1},
+		{"file shrinks under a range", "bytes=1-80000", 2 * openfiles.MaxShared, func() error { return os.Truncate(path, 3) }, 1},
+		{"client goes", "", 2 * openfiles.MaxShared, func() error { return io.ErrClosedPipe }, 0},
 		{"client goes, small file", "", 10, func() error { return io.ErrClosedPipe }, 0},
 	} {
 		s.mustPut(t, fidPath, strings.Repeat("x", c.size))

@@ -16,6 +16,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
+	"github.com/mogilefs/caddy-mogilefs/storage/openfiles"
 )
 
 // Config is what the operator says of a node.
@@ -77,7 +78,7 @@ type Node struct {
 	log     *zap.Logger
 	kernel  blockdev.Kernel
 	devices *devices
-	files   *disk.OpenFiles[content]
+	files   *openfiles.Set[content]
 	// shutdown is Config's.
 	shutdown func()
 	watches  watches
@@ -137,7 +138,7 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 		}
 	}
 	n := &Node{
-		log: c.Logger, kernel: c.kernel, devices: newDevices(root), shutdown: c.Shutdown, files: disk.NewOpenFiles(newContent),
+		log: c.Logger, kernel: c.kernel, devices: newDevices(root), shutdown: c.Shutdown, files: openfiles.New(newContent),
 		open: make(map[io.Closer]struct{}), swept: make(chan struct{}),
 	}
 	if err := n.scan(); err != nil {

@@ -140,7 +140,7 @@ func TestTroubleOfTheDiskWithAPartIsTold(t *testing.T) {
 		name   string
 		open   disk.Opener
 		status int
-	}{{"full", full, 507}, {"sync fails", unsyncable, 500}} {
+	}{{"full", full, 507}, {"sync fails", unsyncable, 503}} {
 		config := storage.Config{Root: t.TempDir(), Devices: []mogile.DevID{1}}
 		s := serverWith(t, config, c.open)
 		if a := s.do(t, "PUT", fidPath, "x", "Content-Range: bytes 0-0/*"); a.status != c.status {

@@ -277,7 +277,7 @@ var usageRows = []row{
 	},
 	{
 		section: "4", item: "never half", held: "a reader sees the old file or the new; on a full disk it is written over in place, so that it tells of it",
-		differs: "mogstored writes in place always", tests: []string{"TestUsageIsRenewedOnAFullDisk", "TestUsageSurvivesADiskThatCannotBeWritten"},
+		differs: "mogstored writes in place always", tests: []string{"TestUsageIsRenewedOnAFullDisk", "TestARealDiskThatGoesReadOnly"},
 	},
 	{section: "4", item: "written by others", held: "PUT and DELETE of it are refused", differs: "neither minds", ask: func(p *probe) {
 		if !p.foreign {

@@ -108,7 +108,7 @@ var table = map[string]row{
 	"tracker/store/storetest":        {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
 	"storage": {
-		ours:  []string{"mogile", "storage/blockdev", "storage/disk", "storage/sidechannel"},
+		ours:  []string{"mogile", "storage/blockdev", "storage/disk", "storage/openfiles", "storage/sidechannel"},
 		libs:  []string{zapLib, syncLib, sysLib},
 		tests: []string{"storage/disk/disktest", "tests/mount"},
 	},
@@ -118,6 +118,7 @@ var table = map[string]row{
 		tests: []string{"storage/disk/disktest", "tests/mount"},
 	},
 	"storage/disk/disktest": {ours: []string{"storage/disk"}, libs: testLibs},
+	"storage/openfiles":     {ours: []string{"storage/disk"}, libs: []string{sysLib}},
 	"storage/sidechannel":   {ours: []string{"mogile", "storage/disk"}, libs: []string{zapLib, syncLib, sysLib}},
 
 	"caddymodule": {

@@ -1,4 +1,4 @@
-package disk
+package openfiles
 
 import (
 	"io/fs"

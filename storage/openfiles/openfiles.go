@@ -1,4 +1,4 @@
-package disk
+package openfiles
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
 const (
@@ -25,35 +27,35 @@ const (
 	openSlots = 1024
 )
 
-// OpenFiles opens files for reading, and keeps those open that are read over and over.
+// Set opens files for reading, and keeps those open that are read over and over.
 // T is what the caller says about a file whenever it is read, and is made once.
 //
 // A file that is kept is looked at again (fstat) before each use: whatever was done to
 // it or to its name, by us or by others, has changed its number of links or its times,
 // and then it is opened anew. Its methods may be called by many goroutines.
-type OpenFiles[T any] struct {
+type Set[T any] struct {
 	describe func(name string, size int64, modified time.Time) T
 	seed     maphash.Seed
 	settled  time.Duration
-	slots    [openSlots]openSlot[T]
+	slots    [openSlots]slot[T]
 }
 
-// openSlot has room for one file.
-type openSlot[T any] struct {
+// slot has room for one file.
+type slot[T any] struct {
 	mu     sync.Mutex // guards all below
-	file   *OpenFile[T]
+	file   *File[T]
 	closed bool
 	// missed is the hash of the file that was asked for last and was not there. Only
 	// one that is asked for twice in a row is kept: most are read once.
 	missed uint64
 }
 
-// OpenFile is a file open for reading. Whoever got it must call Release.
-type OpenFile[T any] struct {
+// File is a file open for reading. Whoever got it must call Release.
+type File[T any] struct {
 	// About is what describe said; only for regular files.
 	About T
 
-	device *Device
+	device *disk.Device
 	name   string
 	file   *os.File
 	state  fileState
@@ -61,14 +63,14 @@ type OpenFile[T any] struct {
 	users  atomic.Int32 // the slot is one
 }
 
-// NewOpenFiles returns an empty set. CloseIdle must be called from time to time and
+// New returns an empty set. CloseIdle must be called from time to time and
 // Close in the end.
-func NewOpenFiles[T any](describe func(name string, size int64, modified time.Time) T) *OpenFiles[T] {
-	return &OpenFiles[T]{describe: describe, seed: maphash.MakeSeed(), settled: settledFor}
+func New[T any](describe func(name string, size int64, modified time.Time) T) *Set[T] {
+	return &Set[T]{describe: describe, seed: maphash.MakeSeed(), settled: settledFor}
 }
 
-// Open opens a file of a device; errors are those of [Device.Open].
-func (s *OpenFiles[T]) Open(d *Device, name string) (*OpenFile[T], error) {
+// Open opens a file of a device; errors are those of [disk.Device.Open].
+func (s *Set[T]) Open(d *disk.Device, name string) (*File[T], error) {
 	hash := maphash.String(s.seed, name)
 	slot := &s.slots[hash%openSlots]
 	f, keep := slot.get(d, name, hash)
@@ -85,12 +87,12 @@ func (s *OpenFiles[T]) Open(d *Device, name string) (*OpenFile[T], error) {
 }
 
 // OpenAlone opens a file for one reader.
-func (s *OpenFiles[T]) OpenAlone(d *Device, name string) (*OpenFile[T], error) {
+func (s *Set[T]) OpenAlone(d *disk.Device, name string) (*File[T], error) {
 	file, err := d.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	f := &OpenFile[T]{device: d, name: name, file: file}
+	f := &File[T]{device: d, name: name, file: file}
 	f.users.Store(1)
 	if f.state, err = stateOf(file); err != nil {
 		f.Release()
@@ -104,7 +106,7 @@ func (s *OpenFiles[T]) OpenAlone(d *Device, name string) (*OpenFile[T], error) {
 
 // get returns the file when it is there and as it was. keep says whether it should be
 // put there.
-func (s *openSlot[T]) get(d *Device, name string, hash uint64) (f *OpenFile[T], keep bool) {
+func (s *slot[T]) get(d *disk.Device, name string, hash uint64) (f *File[T], keep bool) {
 	s.mu.Lock()
 	f = s.file
 	if f == nil || f.device != d || f.name != name {
@@ -124,7 +126,7 @@ func (s *openSlot[T]) get(d *Device, name string, hash uint64) (f *OpenFile[T], 
 	return nil, true
 }
 
-func (s *openSlot[T]) put(f *OpenFile[T]) {
+func (s *slot[T]) put(f *File[T]) {
 	s.mu.Lock()
 	old := s.file
 	if s.closed {
@@ -140,7 +142,7 @@ func (s *openSlot[T]) put(f *OpenFile[T]) {
 }
 
 // drop empties the slot if f is still there.
-func (s *openSlot[T]) drop(f *OpenFile[T]) {
+func (s *slot[T]) drop(f *File[T]) {
 	s.mu.Lock()
 	there := s.file == f
 	if there {
@@ -154,21 +156,21 @@ func (s *openSlot[T]) drop(f *OpenFile[T]) {
 
 // CloseIdle closes what has been open for long and is not read right now. A disk can be
 // unmounted a moment after nobody reads from it any more.
-func (s *OpenFiles[T]) CloseIdle() {
+func (s *Set[T]) CloseIdle() {
 	for i := range s.slots {
-		s.slots[i].closeIf(func(f *OpenFile[T]) bool { return time.Since(f.opened) >= openFor }, false)
+		s.slots[i].closeIf(func(f *File[T]) bool { return time.Since(f.opened) >= openFor }, false)
 	}
 }
 
 // Close closes all files that nobody reads; the others are by their readers. No file is
 // kept open from then on.
-func (s *OpenFiles[T]) Close() {
+func (s *Set[T]) Close() {
 	for i := range s.slots {
-		s.slots[i].closeIf(func(*OpenFile[T]) bool { return true }, true)
+		s.slots[i].closeIf(func(*File[T]) bool { return true }, true)
 	}
 }
 
-func (s *openSlot[T]) closeIf(cond func(*OpenFile[T]) bool, forGood bool) {
+func (s *slot[T]) closeIf(cond func(*File[T]) bool, forGood bool) {
 	s.mu.Lock()
 	f := s.file
 	s.closed = s.closed || forGood
@@ -184,27 +186,27 @@ func (s *openSlot[T]) closeIf(cond func(*OpenFile[T]) bool, forGood bool) {
 }
 
 // Release ends the use of the file.
-func (f *OpenFile[T]) Release() {
+func (f *File[T]) Release() {
 	if f.users.Add(-1) == 0 {
 		f.file.Close()
 	}
 }
 
-func (f *OpenFile[T]) unchanged() bool {
+func (f *File[T]) unchanged() bool {
 	now, err := stateOf(f.file)
 	return err == nil && now == f.state
 }
 
 // Size is the file's length when it was looked at.
-func (f *OpenFile[T]) Size() int64 { return f.state.size }
+func (f *File[T]) Size() int64 { return f.state.size }
 
 // Mode is the file's type and rights.
-func (f *OpenFile[T]) Mode() fs.FileMode { return f.state.mode }
+func (f *File[T]) Mode() fs.FileMode { return f.state.mode }
 
 // ReadAt reads without a position, so that others may read at the same time.
-func (f *OpenFile[T]) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
+func (f *File[T]) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
 
 // Alone returns the file itself, whose position is then the caller's until Release. Only
 // one from OpenAlone, or of more than [MaxShared] bytes, may be asked for it: others may
 // have another reader.
-func (f *OpenFile[T]) Alone() *os.File { return f.file }
+func (f *File[T]) Alone() *os.File { return f.file }

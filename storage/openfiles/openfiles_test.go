@@ -1,4 +1,4 @@
-package disk_test
+package openfiles_test
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
+	"github.com/mogilefs/caddy-mogilefs/storage/openfiles"
 )
 
 // settled is short, for the tests to be, but longer than any change takes.
@@ -19,7 +20,7 @@ const settled = 10 * time.Millisecond
 
 // opener opens files of device 1 and reads them.
 type opener struct {
-	*disk.OpenFiles[string]
+	*openfiles.Set[string]
 	device *disk.Device
 	dir    string
 }
@@ -37,7 +38,7 @@ func newOpener(t *testing.T) *opener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &opener{disk.NewOpenFiles(func(name string, size int64, _ time.Time) string {
+	o := &opener{openfiles.New(func(name string, size int64, _ time.Time) string {
 		return fmt.Sprintf("%s has %d bytes", name, size)
 	}), device, device.Path()}
 	o.KeepAfter(settled)
@@ -197,7 +198,7 @@ func TestKeptFilesNeverLagBehind(t *testing.T) {
 
 func TestOnlyFilesReadTwiceAreKept(t *testing.T) {
 	o := newOpener(t)
-	if err := errors.Join(o.put("once", "x"), o.put("twice", "x"), o.put("large", string(make([]byte, disk.MaxShared+1)))); err != nil {
+	if err := errors.Join(o.put("once", "x"), o.put("twice", "x"), o.put("large", string(make([]byte, openfiles.MaxShared+1)))); err != nil {
 		t.Fatal(err)
 	}
 	o.want(t, "twice", "x") // the others have settled too, then

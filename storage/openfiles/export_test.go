@@ -1,4 +1,4 @@
-package disk
+package openfiles
 
 import (
 	"hash/maphash"
@@ -6,7 +6,7 @@ import (
 )
 
 // Keeps reports whether a file is kept open.
-func (s *OpenFiles[T]) Keeps(name string) bool {
+func (s *Set[T]) Keeps(name string) bool {
 	slot := &s.slots[maphash.String(s.seed, name)%openSlots]
 	slot.mu.Lock()
 	defer slot.mu.Unlock()
@@ -14,4 +14,4 @@ func (s *OpenFiles[T]) Keeps(name string) bool {
 }
 
 // KeepAfter sets how long nothing must have happened to a file for it to be kept.
-func (s *OpenFiles[T]) KeepAfter(d time.Duration) { s.settled = d }
+func (s *Set[T]) KeepAfter(d time.Duration) { s.settled = d }
