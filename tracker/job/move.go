@@ -172,7 +172,7 @@ func (r *replicator) move(ctx context.Context, item store.Item) (result, error) 
 		return res, err
 	}
 	if !slices.Contains(a.on, item.From) {
-		return notThere, nil
+		return notThere, r.requeue(ctx, item.FID)
 	}
 	was := rebalance.ParseWas(r.live.Snapshot().Setting(rebalance.WasField))
 	a.masked, a.targets = item.From, targetsOf(item.Arg)
@@ -220,10 +220,31 @@ func (r *replicator) miss(ctx context.Context, a *attempt) error {
 	if err := r.forget(ctx, a); err != nil {
 		return err
 	}
+	return r.requeue(ctx, fid)
+}
+
+// requeue has a worker look at the file who has not looked yet.
+func (r *replicator) requeue(ctx context.Context, fid mogile.FID) error {
 	if err := r.store.Postpone(ctx, store.ReplicateQueue, fid, missDelay, 0); err != nil {
 		return err
 	}
 	return r.store.Enqueue(ctx, store.ReplicateQueue, missDelay, fid)
+}
+
+// reconsider queues the file when its class is not the one any more that had too many
+// copies: who was told of the new one may have looked while the copy was still recorded,
+// found enough, and finished the row.
+func (r *replicator) reconsider(ctx context.Context, a *attempt) error {
+	file, err := r.store.FileByFID(ctx, a.file.FID)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case file.Class == a.file.Class:
+		return nil
+	}
+	return r.requeue(ctx, a.file.FID)
 }
 
 // forget is for copies whose bytes are gone.
@@ -296,13 +317,14 @@ func (r *replicator) spare(a *attempt, snap *topology.Snapshot, class mogile.Cla
 // Order: 1. the policy is content, without the copy and without those that are found
 // missing; 2. the file is still there, and of the same class; 3. of the other copies
 // enough are seen to be whole; 4. a row says that the copy is to go, see pledge; 5. those
-// that were counted on are still recorded; 6. the node deletes the bytes; 7. the copy is forgotten; 8. caches are
-// told, and the row of 4 goes. A crash after a copy was made leaves one too many, which its
+// that were counted on are still recorded; 6. the node deletes the bytes; 7. the copy is forgotten, and caches are
+// told; 8. the file is queued when its class has changed since 2, see reconsider; 9. the row of 4 goes. A crash after a copy was made leaves one too many, which its
 // row, that is still queued, or the policy finds out. A crash after 4 has the row removed,
 // or the copy, by who works on it. A crash after 6 leaves a copy that is recorded and not
 // there: that row is still queued, and the run at it, told by the node that nothing is
 // there, forgets the copy; readers take another one. A crash after 7 leaves caches that are
-// in this process and have gone with it.
+// in this process and have gone with it, and the row, whose run finds the copy forgotten and
+// has replication look once more.
 func (r *replicator) vacate(ctx context.Context, a *attempt) (result, error) {
 	for {
 		res, err := r.step(ctx, a)
@@ -428,6 +450,9 @@ func (r *replicator) remove(ctx context.Context, a *attempt, snap *topology.Snap
 		return notDeleted, nil
 	}
 	if err := r.forget(ctx, a); err != nil {
+		return "", err
+	}
+	if err := r.reconsider(ctx, a); err != nil {
 		return "", err
 	}
 	if len(pledged) > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -455,6 +456,39 @@ func TestASurplusIsMovedToWhereACopyLacks(t *testing.T) {
 	}
 	if got := r.copies(fid); len(got) != 2 || got[1] != 4 {
 		t.Errorf("got copies %v; want one on each host", got)
+	}
+	r.wantCopies(fid, r.copies(fid)...)
+}
+
+// Another tracker is told of a class with more copies just when one of too many goes, still
+// sees that copy, finds enough, and finishes the row.
+func TestAClassThatChangesWhileASurplusGoesIsHeeded(t *testing.T) {
+	r, fid := moveRig(t, twice, mogile.Checksum{})
+	thrice := must(r.store.CreateClass(t.Context(), mogile.Class{Domain: r.domain, Name: "thrice", MinDevCount: 3}))(t)
+	r.check(r.live.Reload(t.Context()))
+	r.extraCopy(fid, 3)
+	var once sync.Once
+	for _, h := range r.hosts {
+		h.behaves(func(_ http.ResponseWriter, req *http.Request) bool {
+			if req.Method == http.MethodDelete {
+				once.Do(func() {
+					ctx := context.WithoutCancel(req.Context())
+					err := r.store.Store.SetClass(ctx, fid, thrice)
+					if err := errors.Join(err, r.store.Store.Finish(ctx, store.ReplicateQueue, store.Item{FID: fid})); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			return false
+		})
+	}
+	r.check(r.store.Enqueue(t.Context(), store.ReplicateQueue, 0, fid))
+	r.start()
+	if got := r.settle(store.ReplicateQueue); got.fate != "finished" {
+		t.Errorf("got %+v; want it finished", got)
+	}
+	if got := r.copies(fid); len(got) != 3 {
+		t.Errorf("got copies %v; want three", got)
 	}
 	r.wantCopies(fid, r.copies(fid)...)
 }
