@@ -100,17 +100,21 @@ type checker struct {
 	n      int
 	status int
 	wrong  bool
+	first  func() // called before the first byte; nil is nothing
 }
 
 func (c *checker) Header() http.Header    { return c.header }
 func (c *checker) WriteHeader(status int) { c.status = status }
 func (c *checker) Write(p []byte) (int, error) {
+	if c.n == 0 && c.first != nil {
+		c.first()
+	}
 	c.wrong = c.wrong || c.n+len(p) > len(c.want) || !bytes.Equal(p, c.want[c.n:c.n+len(p)])
 	c.n += len(p)
 	return len(p), nil
 }
 
-// TestThousandFirstRequestsAskTheNodeOnce has them all there before the node answers.
+// TestThousandFirstRequestsAskTheNodeOnce has them all begin before the node ends.
 func TestThousandFirstRequestsAskTheNodeOnce(t *testing.T) {
 	const clients, length = 1000, 5 << 20
 	h, _ := inMemory(t, cache.ContentsConfig{Bytes: 64 << 20})
@@ -119,20 +123,24 @@ func TestThousandFirstRequestsAskTheNodeOnce(t *testing.T) {
 	h.tracker.add("cold.mp4", content, n)
 	var here atomic.Int64
 	all := make(chan struct{})
-	n.breaks(func(http.ResponseWriter, *http.Request, []byte) bool {
+	n.breaks(func(w http.ResponseWriter, r *http.Request, content []byte) bool {
+		sendSome(w, r, content, length/2)
 		<-all
-		return false
+		_, err := w.Write(content[length/2:])
+		return err == nil
 	})
+	begun := func() {
+		if here.Add(1) == clients {
+			close(all)
+		}
+	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	var running sync.WaitGroup
 	for range clients {
 		running.Go(func() {
-			w := &checker{header: http.Header{}, want: content}
+			w := &checker{header: http.Header{}, want: content, first: begun}
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/cold.mp4", nil)
-			if here.Add(1) == clients {
-				close(all)
-			}
 			if err := h.edge.Serve(w, r, edge.Request{Domain: "images", Key: "cold.mp4"}); err != nil || w.wrong || w.n != length {
 				t.Errorf("got %v, %d bytes, wrong ones %t; want all of it", err, w.n, w.wrong)
 			}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -24,11 +25,15 @@ import (
 	_ "github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore" // with it comes the driver
 )
 
-func TestMain(m *testing.M) { database.Main(m) }
+// files is how many each installation is filled with.
+var files int
+
+func TestMain(m *testing.M) {
+	flag.IntVar(&files, "files", 1700, "how many files each of the three installations is filled with")
+	database.Main(m)
+}
 
 const (
-	// files is how many an installation is filled with: five thousand in the three.
-	files = 1700
 	// clients is how many upload and read at once.
 	clients = 8
 	// patience is when a test gives up. What a dead tracker had claimed comes back after
