@@ -230,14 +230,16 @@ func (s *sim) meddle(luck *rand.Rand, fid mogile.FID) {
 	if s.calm || luck.IntN(8) > 0 {
 		return
 	}
-	s.ledger.mu.Lock()
-	defer s.ledger.mu.Unlock()
-	for key, is := range s.ledger.keys { // one at most
-		if is == fid {
-			change := []func(mogile.Key){s.upload, s.remove, s.rename, s.reclass, s.reclass}[luck.IntN(5)]
-			s.clock.after(s.upTo(50*time.Millisecond), "", func() { change(key) })
+	change := []func(mogile.Key){s.upload, s.remove, s.rename, s.reclass, s.reclass}[luck.IntN(5)]
+	s.clock.soon(func() {
+		s.ledger.mu.Lock()
+		defer s.ledger.mu.Unlock()
+		for key, is := range s.ledger.keys { // one at most
+			if is == fid {
+				s.clock.after(s.upTo(50*time.Millisecond), "", func() { change(key) })
+			}
 		}
-	}
+	})
 }
 
 // read holds what a reader is told against the ledger.

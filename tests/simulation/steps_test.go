@@ -83,6 +83,7 @@ type clockwork struct {
 
 	mu       sync.Mutex
 	arrivals []*call       // guarded by mu
+	urgent   []func()      // guarded by mu
 	arrived  chan struct{} // holds one
 
 	// Only the driver touches these.
@@ -181,6 +182,14 @@ func (w *clockwork) after(d time.Duration, what string, do func()) {
 	heap.Push(&w.events, &event{due: time.Now().Add(d + w.tick()), what: what, do: do})
 }
 
+// soon has the driver do something as soon as everybody waits: for the effects of steps, which
+// are not the driver's.
+func (w *clockwork) soon(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.urgent = append(w.urgent, do)
+}
+
 // tick is a little while that no other is likely to be as long as.
 func (w *clockwork) tick() time.Duration { return time.Duration(w.rng.Int64N(int64(time.Millisecond))) }
 
@@ -220,10 +229,13 @@ func (w *clockwork) sleep(d time.Duration) {
 // goroutine was quicker.
 func (w *clockwork) admit() {
 	w.mu.Lock()
-	came := w.arrivals
-	w.arrivals = nil
+	came, urgent := w.arrivals, w.urgent
+	w.arrivals, w.urgent = nil, nil
 	came = slices.DeleteFunc(came, func(c *call) bool { return c.withdrawn })
 	w.mu.Unlock()
+	for _, do := range urgent {
+		do()
+	}
 	slices.SortStableFunc(came, func(a, b *call) int {
 		return cmp.Or(strings.Compare(a.by.name, b.by.name), strings.Compare(a.key, b.key), slices.Compare(a.from, b.from))
 	})

@@ -264,21 +264,22 @@ func (c *Crew) hand(ctx context.Context, w Work) bool {
 		if workers == 0 || ctx.Err() != nil {
 			return false
 		}
-		free, again := c.hands.take(c)
-		to := c.work
-		if !free {
-			to = nil
+		select {
+		case <-c.hands.take(c):
+		case <-resized:
+			c.hands.leave(c)
+			continue
+		case <-ctx.Done():
+			c.hands.leave(c)
+			return false
 		}
 		select {
-		case to <- w:
+		case c.work <- w:
 			return true
-		case <-again:
 		case <-resized:
 		case <-ctx.Done():
 		}
-		if free {
-			c.hands.free(c)
-		}
+		c.hands.free(c)
 	}
 }
 

@@ -10,66 +10,102 @@ import "sync"
 // A crew may always use a quarter of its workers, and one at least, so that rows which take
 // long hold up no other crew. The zero value is ready.
 type Hands struct {
-	mu      sync.Mutex // guards what follows
-	crews   map[*Crew]hired
-	all     int           // rows in hand
-	changed chan struct{} // closed and set to nil when there may be a hand free; nil when nobody waits
+	mu    sync.Mutex // guards what follows
+	crews []*share   // in the order in which they were hired
+	all   int        // rows in hand
 }
 
-// hired is how many workers a crew has, and how many of them have a row in hand.
-type hired struct{ workers, busy int }
+// share is a crew's part in the hands.
+type share struct {
+	crew    *Crew
+	workers int
+	busy    int           // rows in hand
+	turn    chan struct{} // closed when a hand is given to the crew; nil unless it waits for one
+}
 
 // hire says how many workers a crew wants.
 func (h *Hands) hire(c *Crew, workers int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.crews == nil {
-		h.crews = map[*Crew]hired{}
+	s := h.shareLocked(c)
+	if s == nil {
+		s = &share{crew: c}
+		h.crews = append(h.crews, s)
 	}
-	now := h.crews[c]
-	now.workers = workers
-	h.crews[c] = now
-	h.wakeLocked()
+	s.workers = workers
+	h.giveLocked()
 }
 
-// take has a hand for one more row of a crew, to be given back with [Hands.free]; else it
-// says when to try again.
-func (h *Hands) take(c *Crew) (ok bool, again <-chan struct{}) {
+func (h *Hands) shareLocked(c *Crew) *share {
+	for _, s := range h.crews {
+		if s.crew == c {
+			return s
+		}
+	}
+	return nil
+}
+
+// take asks for a hand for one more row of a crew, and returns what is closed when the crew
+// has it. Then it must be given back with [Hands.free]; who does not wait for it must
+// [Hands.leave]. A crew asks for one at a time.
+func (h *Hands) take(c *Crew) (turn <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := h.crews[c]
-	if h.all >= h.mostLocked() && now.busy >= max(now.workers/4, 1) {
-		if h.changed == nil {
-			h.changed = make(chan struct{})
-		}
-		return false, h.changed
-	}
-	now.busy++
-	h.all++
-	h.crews[c] = now
-	return true, nil
+	s := h.shareLocked(c)
+	s.turn = make(chan struct{})
+	turn = s.turn
+	h.giveLocked()
+	return turn
 }
 
-func (h *Hands) mostLocked() (most int) {
-	for _, of := range h.crews {
-		most = max(most, of.workers)
+// leave gives up what take promised, or has given.
+func (h *Hands) leave(c *Crew) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.shareLocked(c)
+	if s.turn != nil {
+		s.turn = nil
+		return
 	}
-	return most
+	h.freeLocked(s)
 }
 
 func (h *Hands) free(c *Crew) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := h.crews[c]
-	now.busy--
-	h.all--
-	h.crews[c] = now
-	h.wakeLocked()
+	h.freeLocked(h.shareLocked(c))
 }
 
-func (h *Hands) wakeLocked() {
-	if h.changed != nil {
-		close(h.changed)
-		h.changed = nil
+func (h *Hands) freeLocked(s *share) {
+	s.busy--
+	h.all--
+	h.giveLocked()
+}
+
+// giveLocked gives what hands there are to crews that wait, first to those with the smallest
+// part of their workers at work.
+func (h *Hands) giveLocked() {
+	for {
+		var next *share
+		for _, s := range h.crews {
+			if s.turn != nil && h.mayLocked(s) && (next == nil || s.busy*next.workers < next.busy*s.workers) {
+				next = s
+			}
+		}
+		if next == nil {
+			return
+		}
+		next.busy++
+		h.all++
+		close(next.turn)
+		next.turn = nil
 	}
+}
+
+func (h *Hands) mayLocked(s *share) bool {
+	most := 0
+	for _, s := range h.crews {
+		most = max(most, s.workers)
+	}
+	return h.all < most || s.busy < max(s.workers/4, 1)
 }

@@ -89,31 +89,64 @@ func TestACrewThatIsSlowLeavesTheOthersAQuarter(t *testing.T) {
 	})
 }
 
+func has(turn <-chan struct{}) bool {
+	select {
+	case <-turn:
+		return true
+	default:
+		return false
+	}
+}
+
 func TestHandsFollowWhatIsWanted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hands := new(Hands)
-		large, small := new(Crew), new(Crew)
-		hands.hire(large, 4)
-		hands.hire(small, 1)
-		for range 4 {
-			if ok, _ := hands.take(large); !ok {
-				t.Fatal("one of four hands: got none; want it")
-			}
+	hands := new(Hands)
+	large, small := new(Crew), new(Crew)
+	hands.hire(large, 4)
+	hands.hire(small, 1)
+	for range 4 {
+		if !has(hands.take(large)) {
+			t.Fatal("one of four hands: got none; want it")
 		}
-		ok, again := hands.take(large)
-		if ok {
-			t.Fatal("a fifth hand: got it; want it refused")
-		}
-		hands.hire(large, 5)
-		<-again
-		if ok, _ := hands.take(large); !ok {
-			t.Error("a fifth hand of five: got none; want it")
-		}
-		_, again = hands.take(large)
-		hands.free(large)
-		<-again
-		if ok, _ := hands.take(large); !ok {
-			t.Error("a hand that was freed: got none; want it")
-		}
-	})
+	}
+	fifth := hands.take(large)
+	if has(fifth) {
+		t.Fatal("a fifth hand: got it; want it refused")
+	}
+	hands.hire(large, 5)
+	if !has(fifth) {
+		t.Error("a fifth hand of five: got none; want it")
+	}
+	sixth := hands.take(large)
+	hands.free(large)
+	if !has(sixth) {
+		t.Error("a hand that was freed: got none; want it")
+	}
+}
+
+func TestAHandGoesToWhoHasTheSmallestPartAtWork(t *testing.T) {
+	hands := new(Hands)
+	large, small := new(Crew), new(Crew)
+	hands.hire(large, 8)
+	hands.hire(small, 4)
+	for range 7 {
+		hands.take(large)
+	}
+	hands.take(small) // the eighth, which it may have in any case
+	both := [...]<-chan struct{}{hands.take(large), hands.take(small)}
+	hands.free(large)
+	if has(both[0]) || !has(both[1]) {
+		t.Errorf("with 6 of 8 and 1 of 4 at work: got the large one %t, the small one %t; want the small one", has(both[0]), has(both[1]))
+	}
+	hands.leave(large)
+	hands.free(large)
+	if has(both[0]) {
+		t.Error("the one that left: got a hand; want none")
+	}
+	if !has(hands.take(small)) {
+		t.Error("a hand that nobody waited for: got none; want it")
+	}
+	hands.leave(small) // given, and not used
+	if !has(hands.take(large)) {
+		t.Error("a hand that was left: got none; want it")
+	}
 }
