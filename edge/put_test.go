@@ -353,7 +353,8 @@ func TestUploadGoesToTheNextDestination(t *testing.T) {
 }
 
 func TestLargeUploadGoesToTheNextDestinationWhenNothingWasRead(t *testing.T) {
-	h := build(t)
+	// No node is slow here, and five megabytes may take long.
+	h := build(t, func(c *edge.Config) { c.Timeouts = edge.Timeouts{FirstByte: time.Minute, Idle: time.Minute} })
 	gone, good := newNode(t, 1), newNode(t, 2)
 	gone.srv.Close()
 	h.disks.createErr = errors.New("unmounted")
