@@ -466,15 +466,15 @@ func (r *replicator) remove(ctx context.Context, a *attempt, snap *topology.Snap
 // once the file has no copy too many any more. It returns the row, or none for a copy that
 // has one anyway; ok is false when the file's row is about another copy, which comes first.
 //
-// Order: 1. there is a row, 2. it is about the copy, 3. it is due in a while, and not any more
-// as anybody may have claimed it: who is done with it does not take it away, 4. it is still
-// there.
+// Order: 1. there is a row, due in a while when it is new, 2. it is about the copy, 3. an old
+// one is due in a while, too, and not any more as anybody may have claimed it: who is done
+// with it does not take it away, 4. it is still there.
 func (r *replicator) pledge(ctx context.Context, a *attempt) (pledged []store.Item, ok bool, err error) {
 	if !a.surplus {
 		return nil, true, nil
 	}
 	fid := a.file.FID
-	if err := r.store.EnqueueWork(ctx, store.WorkRow{FID: fid, Kind: store.RebalanceWork, Dev: a.masked}); err != nil {
+	if err := r.store.EnqueueWork(ctx, store.WorkRow{FID: fid, Kind: store.RebalanceWork, Dev: a.masked, Delay: pledgeDelay}); err != nil {
 		return nil, false, err
 	}
 	row, err := r.store.Queued(ctx, store.RebalanceQueue, fid)

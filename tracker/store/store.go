@@ -288,6 +288,9 @@ type WorkRow struct {
 	// go, as devids with commas between; 0 and empty where they mean nothing.
 	Dev mogile.DevID
 	Arg string
+	// Delay is how long a row that is added waits, in whole seconds. It is zero in what
+	// was read.
+	Delay time.Duration
 
 	NextTry          int64
 	FailCount, Flags int
@@ -295,8 +298,8 @@ type WorkRow struct {
 
 // Work is the files to be checked and to be moved.
 type Work interface {
-	// EnqueueWork adds rows, due at once. A fid that is queued for the same kind of
-	// work already keeps its row as it is. NextTry, FailCount and Flags are ignored.
+	// EnqueueWork adds rows, due after their delays. A fid that is queued for the same kind
+	// of work already keeps its row as it is. NextTry, FailCount and Flags are ignored.
 	EnqueueWork(ctx context.Context, rows ...WorkRow) error
 	// WorkRows lists the rows of a fid by kind. None is not an error.
 	WorkRows(ctx context.Context, fid mogile.FID) ([]WorkRow, error)

@@ -15,10 +15,10 @@ func (s *Store) EnqueueWork(ctx context.Context, rows ...store.WorkRow) error {
 			some = padded(some)
 			var args []any
 			for _, r := range some {
-				args = append(args, r.FID, orNull(r.Dev), r.Kind, orNull(r.Arg))
+				args = append(args, r.FID, orNull(r.Dev), r.Kind, seconds(r.Delay), orNull(r.Arg))
 			}
 			_, err := t.exec("INSERT IGNORE INTO file_to_queue (fid, devid, type, nexttry, arg) VALUES "+
-				repeated("(?, ?, ?, UNIX_TIMESTAMP(), ?)", ", ", len(some)), args...)
+				repeated("(?, ?, ?, UNIX_TIMESTAMP() + ?, ?)", ", ", len(some)), args...)
 			if err != nil {
 				return err
 			}

@@ -37,7 +37,11 @@ func workIsApartByKind(e env) {
 		store.WorkRow{FID: 7, Kind: store.RebalanceWork, Dev: 16777215, Arg: "1,2,3"},
 		store.WorkRow{FID: 7, Kind: store.FsckWork},
 		store.WorkRow{FID: 8, Kind: store.FsckWork, NextTry: 5, FailCount: 6, Flags: 7},
+		store.WorkRow{FID: 9, Kind: store.RebalanceWork, Delay: time.Hour},
 	), "enqueue")
+	if now, late := e.clock()+3600, e.work(9)[0]; late.NextTry > now || late.NextTry < now-60 {
+		e.Errorf("row %+v: got nexttry %d; want about %d", late, late.NextTry, now)
+	}
 	rows := e.work(7)
 	for _, row := range append(rows, e.work(8)...) {
 		if now := e.clock(); row.NextTry > now || row.NextTry < now-60 {
@@ -48,7 +52,7 @@ func workIsApartByKind(e env) {
 		{FID: 7, Kind: store.FsckWork, NextTry: rows[0].NextTry},
 		{FID: 7, Kind: store.RebalanceWork, Dev: 16777215, Arg: "1,2,3", NextTry: rows[1].NextTry},
 	}, "rows of fid 7")
-	for kind, want := range map[store.WorkKind]int64{store.FsckWork: 2, store.RebalanceWork: 1, 9: 0} {
+	for kind, want := range map[store.WorkKind]int64{store.FsckWork: 2, store.RebalanceWork: 2, 9: 0} {
 		n, err := e.s.WorkLength(e.ctx, kind)
 		e.must(err, "count work")
 		e.same(n, want, "rows of kind %d", kind)
