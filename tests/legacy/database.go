@@ -93,7 +93,9 @@ func (d *Database) peerDSN() (string, error) {
 		u.RawQuery = query.Encode()
 		return u.String(), nil
 	}
-	options := url.Values{"_pragma": {"busy_timeout(5000)"}, "_txlock": {"immediate"}} // docs/spec/schema.md §1.1
+	// The reference waits 5 s for the file's lock, which is not fair: a worker that gives
+	// up dies and is started again. A player has no one who starts it again, so it waits.
+	options := url.Values{"_pragma": {"busy_timeout(60000)"}, "_txlock": {"immediate"}} // docs/spec/schema.md §1.1
 	return "file:" + filepath.ToSlash(d.DSN) + "?" + options.Encode(), nil
 }
 

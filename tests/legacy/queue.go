@@ -119,9 +119,13 @@ func (t *Tracker) Erase(ctx context.Context, i store.Item, remove func(mogile.FI
 	return done, err
 }
 
+// ErrNoSource is what a copy says when no node has the bytes.
+var ErrNoSource = errors.New("no node has it")
+
 // Replicate is the replicate worker with a row that it has claimed (docs/spec/schema.md
 // §5.4), where the file is to be on all of wanted. copy makes a copy on a device. It
-// reports whether the row is gone; when not, the lease keeps it.
+// reports whether the row is gone; when not, the lease keeps it, or it is due again soon
+// because of ErrNoSource.
 func (t *Tracker) Replicate(ctx context.Context, i store.Item, wanted []mogile.DevID, copy func(mogile.FID, mogile.DevID) error) (done bool, err error) {
 	err = t.locking(ctx, "mgfs:fid:"+i.FID.String()+":replicate", replicateWait, func() error {
 		var visible int
@@ -139,8 +143,11 @@ func (t *Tracker) Replicate(ctx context.Context, i store.Item, wanted []mogile.D
 		done = true
 		return t.Finish(ctx, store.ReplicateQueue, i.FID)
 	})
-	if errors.Is(err, store.ErrLocked) {
+	switch {
+	case errors.Is(err, store.ErrLocked):
 		err = nil
+	case errors.Is(err, ErrNoSource):
+		err = t.Postpone(ctx, store.ReplicateQueue, i, 15*time.Second)
 	}
 	return done, err
 }

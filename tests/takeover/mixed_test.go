@@ -157,6 +157,9 @@ func (w oldWorker) copy(fid mogile.FID, to mogile.DevID) error {
 			return nil
 		}
 	}
+	if w.m.noLocks { // another erased it meanwhile
+		return legacy.ErrNoSource
+	}
 	return fmt.Errorf("replicate fid %d: no node has it", fid)
 }
 
