@@ -18,6 +18,9 @@
 //   - growth: get_paths and list_keys with ten million files, and with a hundred thousand
 //     beside them. It takes some minutes and some gigabytes for each database.
 //
+// Databases and devices are in the directory that -dir names, on a file system with a
+// journal. One without is given an image, as root.
+//
 // The load runs on the same processors and takes its share of them; the processor time
 // that a server spent on a request tells more of the server alone.
 //
@@ -36,8 +39,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // options is what the command line says.
@@ -56,7 +57,7 @@ type options struct {
 func parseOptions() (o options, err error) {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.DurationVar(&o.each, "time", 3*time.Second, "how long each measurement takes")
-	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk")
+	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk with a journal")
 	parts := flag.String("parts", "http,storage,tracker,jobs", "what is measured: http, storage, tracker, jobs, growth")
 	on := flag.String("on", "mariadb,sqlite,postgresql", "the databases of the trackers")
 	only := flag.String("only", "", "the work of nodes, trackers and jobs whose name matches")
@@ -91,17 +92,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	dir, err := os.MkdirTemp(o.dir, "mogilefs-bench-")
+	dir, remove, err := workplace(ctx, o.dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := onDisk(dir); err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // servers run as other users
-		return err
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	caddy, err := build(ctx, dir, "caddy", "./cmd/caddy")
 	if err != nil {
 		return err
@@ -118,18 +113,6 @@ func run(ctx context.Context, o options) (err error) {
 // measures is the parts by name.
 var measures = map[string]func(ctx context.Context, o options, dir, caddy string) error{
 	"http": measureHTTP, "storage": measureStorage, "tracker": measureTracker, "jobs": measureJobs, "growth": measureGrowth,
-}
-
-// onDisk refuses a file system in memory, where a sync costs nothing.
-func onDisk(dir string) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("look at the file system of %s: %w", dir, err)
-	}
-	if fs.Type == unix.TMPFS_MAGIC {
-		return fmt.Errorf("%s is in memory: name a directory on a disk with -dir", dir)
-	}
-	return nil
 }
 
 func measureHTTP(ctx context.Context, o options, dir, caddy string) error {
