@@ -2,12 +2,14 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,16 +18,23 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tests/mount"
 )
 
-// from sends a request to the node from one address of this machine.
+// from sends a request to the node from one address of this machine, and once more when
+// there is no answer: a reload resets connections that wait to be accepted.
 func (r *rig) from(addr, method, path string) int {
 	r.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}, Timeout: soon}
 	client := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.node+path, strings.NewReader("body"))
-	if err != nil {
-		r.t.Fatal(err)
+	send := func() (*http.Response, error) {
+		req, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.node+path, strings.NewReader("body"))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return client.Do(req)
 	}
-	resp, err := client.Do(req)
+	resp, err := send()
+	if errors.Is(err, syscall.ECONNRESET) {
+		resp, err = send()
+	}
 	if err != nil {
 		r.t.Fatalf("%s %s from %s: %v", method, path, addr, err)
 	}
