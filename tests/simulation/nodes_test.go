@@ -49,6 +49,9 @@ func (n *trackerNodes) Usage(ctx context.Context, base string, dev mogile.DevID)
 		close(x.over)
 	}
 	<-x.over
+	// What one disk says may condemn its host, and the others with it: which is first must not
+	// be chance.
+	<-time.After(time.Duration(dev))
 	switch luck := rand.New(rand.NewPCG(x.luck, uint64(dev))); {
 	case x.err != nil:
 		return u, x.err
