@@ -77,7 +77,7 @@ var table = map[string]row{
 		libs: []string{zapLib, syncLib},
 	},
 	"tracker/injector": {
-		ours:  []string{"mogile", "tracker/store", "tracker/topology", "tracker/rebalance"},
+		ours:  []string{"mogile", "tracker/store", "tracker/topology", "tracker/fsck", "tracker/rebalance"},
 		libs:  []string{zapLib},
 		tests: []string{"tracker/store/sqlstore"},
 	},

@@ -152,9 +152,9 @@ func (d *drive) done(fids ...mogile.FID) {
 
 // restart is a tracker that has died and come back, or another one.
 func (d *drive) restart(name string) {
-	d.b = injector.NewRebalance(injector.Config{
-		Store: d.store, Topology: d.live, Hostname: name, Logger: zap.NewNop(),
-		Queued: func() {}, Rand: func() float64 { return 0 }, Now: func() time.Time { return d.clock },
+	d.b = injector.NewRebalance(d.store, func() float64 { return 0 }, injector.Config{
+		Topology: d.live, Hostname: name, Logger: zap.NewNop(),
+		Queued: func() {}, Now: func() time.Time { return d.clock },
 	})
 }
 

@@ -38,13 +38,6 @@ func newInspector(config Config, wake func()) *inspector {
 	}
 }
 
-func newFsckInjector(config Config, queued func()) *checker.Injector {
-	return checker.NewInjector(checker.InjectorConfig{
-		Store: config.Store, Topology: config.Topology, Hostname: config.Hostname, Queued: queued,
-		Logger: config.Logger.With(zap.String("job", string(Fsck))),
-	})
-}
-
 // content reports whether a class's policy is content with copies on some devices.
 func content(snap *topology.Snapshot, class mogile.Class, on []mogile.DevID) (bool, error) {
 	p, err := policy.Parse(class.Policy)

@@ -53,8 +53,8 @@ type Store interface {
 	SetDeviceUsage(ctx context.Context, devs []mogile.Device) error
 	Reap(ctx context.Context, dev mogile.DevID, limit int) (int, error)
 	checker.Store
-	checker.Runs
-	injector.Store
+	injector.CheckStore
+	injector.RebalanceStore
 	store.Copies
 	store.Queue
 	store.Locks
@@ -123,15 +123,21 @@ type observer interface {
 	Looked() bool
 }
 
+// filler queues the files of what an operator has started; package injector has them.
+type filler interface {
+	Run(ctx context.Context)
+	Wake()
+	Hold(held bool)
+}
+
 // Jobs owns the monitor and the workers of the queues.
 type Jobs struct {
 	monitor    observer
 	replicator *replicator
-	rebalance  *injector.Rebalance
 	crews      map[Name]*crew.Crew
+	injectors  map[store.QueueName]filler
 	sweep      *sweeper
 	reaper     *reaper
-	injector   *checker.Injector
 
 	ctx     context.Context // over when Close begins
 	cancel  context.CancelCauseFunc
@@ -167,12 +173,16 @@ func New(config Config) *Jobs {
 		Delete:    newCrew(config, hands, Delete, newRemover(config).queue()),
 	}
 	j.reaper = newReaper(config, j.crews[Replicate].Wake)
-	j.rebalance = injector.NewRebalance(injector.Config{
-		Store: config.Store, Topology: config.Topology, Hostname: config.Hostname, Rand: config.Rand, Logger: config.Logger,
-		Queued: func() { j.wakeCrews(store.RebalanceQueue) },
-	})
 	j.crews[Fsck] = newCrew(config, hands, Fsck, newInspector(config, j.crews[Replicate].Wake).queue())
-	j.injector = newFsckInjector(config, j.crews[Fsck].Wake)
+	fills := func(q store.QueueName) injector.Config {
+		return injector.Config{
+			Topology: config.Topology, Hostname: config.Hostname, Logger: config.Logger, Queued: func() { j.wakeCrews(q) },
+		}
+	}
+	j.injectors = map[store.QueueName]filler{
+		store.FsckQueue:      injector.NewCheck(config.Store, fills(store.FsckQueue)),
+		store.RebalanceQueue: injector.NewRebalance(config.Store, config.Rand, fills(store.RebalanceQueue)),
+	}
 	j.sweep = &sweeper{store: config.Store, crew: j.crews[Delete], log: config.Logger}
 	return j
 }
@@ -210,8 +220,9 @@ func (j *Jobs) Start() {
 	}
 	j.wg.Go(func() { j.afterAllSeen(j.sweep.run) })
 	j.wg.Go(func() { j.afterAllSeen(j.reaper.run) })
-	j.wg.Go(func() { j.afterAllSeen(j.rebalance.Run) })
-	j.wg.Go(func() { j.afterAllSeen(j.injector.Run) })
+	for _, i := range j.injectors {
+		j.wg.Go(func() { j.afterAllSeen(i.Run) })
+	}
 }
 
 func (j *Jobs) afterAllSeen(run func(context.Context)) {
@@ -240,11 +251,8 @@ func (j *Jobs) Close() {
 // Wake says that a queue has got work, or that who fills it has. It never waits; saying it
 // often at once is saying it once.
 func (j *Jobs) Wake(q store.QueueName) {
-	switch q {
-	case store.FsckQueue:
-		j.injector.Wake()
-	case store.RebalanceQueue:
-		j.rebalance.Wake()
+	if i := j.injectors[q]; i != nil {
+		i.Wake()
 	}
 	j.wakeCrews(q)
 }
@@ -344,8 +352,9 @@ func (j *Jobs) Want(name Name, n int) {
 		for _, c := range j.crews {
 			c.Hold(n == 0)
 		}
-		j.rebalance.Hold(n == 0)
-		j.injector.Hold(n == 0)
+		for _, i := range j.injectors {
+			i.Hold(n == 0)
+		}
 	default:
 		j.wanted[name] = n
 	}
@@ -368,11 +377,12 @@ func (j *Jobs) Tell(name Name, text string) int {
 	case wake && name == Reaper:
 		j.reaper.wake()
 	case wake && name == Master:
-		j.rebalance.Wake()
+		for _, i := range j.injectors {
+			i.Wake()
+		}
 		for _, c := range j.crews {
 			c.Wake()
 		}
-		j.injector.Wake()
 	}
 	switch {
 	case c != nil:
