@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -84,15 +85,7 @@ func (r *remover) do(ctx context.Context, w crew.Work) (crew.Outcome, error) {
 	}
 	// The rest of 3 comes after the lock is free. Whoever has it then finds no file.
 	defer release()
-	out := crew.Outcome{Fate: crew.Finished}
-	var gone []mogile.DevID
-	for _, dev := range w.Known.Devices {
-		one := r.erase(ctx, w.Item, dev)
-		if one.Fate == crew.Finished {
-			gone = append(gone, dev)
-		}
-		out = worse(out, one)
-	}
+	gone, out := r.eraseAll(ctx, w)
 	if out.Fate == crew.Finished {
 		out.Gone = gone
 		return out, nil
@@ -103,6 +96,25 @@ func (r *remover) do(ctx context.Context, w crew.Work) (crew.Outcome, error) {
 		}
 	}
 	return out, nil
+}
+
+// eraseAll deletes the bytes of all copies at once, as each waits for a disk of its own. It
+// returns where they are gone, and what is to become of the row.
+func (r *remover) eraseAll(ctx context.Context, w crew.Work) (gone []mogile.DevID, out crew.Outcome) {
+	each := make([]crew.Outcome, len(w.Known.Devices))
+	var all sync.WaitGroup
+	for i, dev := range w.Known.Devices {
+		all.Go(func() { each[i] = r.erase(ctx, w.Item, dev) })
+	}
+	all.Wait()
+	out = crew.Outcome{Fate: crew.Finished}
+	for i, one := range each {
+		if one.Fate == crew.Finished {
+			gone = append(gone, w.Known.Devices[i])
+		}
+		out = worse(out, one)
+	}
+	return gone, out
 }
 
 // worse joins what is to become of a row by two of its copies: it stays if one is left,

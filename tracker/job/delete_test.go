@@ -2,11 +2,13 @@ package job_test
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/job"
+	"github.com/mogilefs/caddy-mogilefs/tracker/node"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
@@ -32,6 +34,32 @@ func TestDeleteRemovesEveryCopyAndThenTheRow(t *testing.T) {
 	if sum, err := r.store.Store.Checksum(t.Context(), fid); err == nil {
 		t.Errorf("got checksum %v; want none left", sum)
 	}
+}
+
+// Each node answers only when the other one was asked, too.
+func TestDeleteAsksAllNodesAtOnce(t *testing.T) {
+	r := newRig(t, twice, one, two)
+	patient := node.New(node.Config{NodeTimeout: 10 * time.Second, ConnTimeout: 10 * time.Second, Management: closedPort(t)})
+	t.Cleanup(patient.Close)
+	r.hireWith(patient, job.Config{})
+	fid := r.doomed(1, 2)
+	asked := map[mogile.DevID]chan struct{}{1: make(chan struct{}), 2: make(chan struct{})}
+	for dev, other := range map[mogile.DevID]mogile.DevID{1: 2, 2: 1} {
+		r.hosts[dev].behaves(func(_ http.ResponseWriter, req *http.Request) bool {
+			if req.Method != http.MethodDelete {
+				return false
+			}
+			close(asked[dev])
+			select {
+			case <-asked[other]:
+			case <-req.Context().Done():
+			}
+			return false
+		})
+	}
+	r.start()
+	r.becomes(store.DeleteQueue, "finished")
+	r.wantCopies(fid)
 }
 
 func TestDeleteTakesMissingForGone(t *testing.T) {
