@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -280,7 +281,7 @@ func (a *attempt) policy(snap *topology.Snapshot) (mogile.Class, policy.Policy, 
 }
 
 // sources are where the bytes can come from, in the order to ask for a slot: the preferred
-// source if it will do, else all that will.
+// source if it will do, else all that will in the tracker's zone, else all that will.
 func (r *replicator) sources(a *attempt, snap *topology.Snapshot) []topology.Device {
 	var up []topology.Device
 	for _, d := range a.devices(snap) {
@@ -293,6 +294,9 @@ func (r *replicator) sources(a *attempt, snap *topology.Snapshot) []topology.Dev
 		up = append(up, d)
 	}
 	shuffle(up, r.rand)
+	if near, _ := snap.Near(netip.Addr{}, up); len(near) > 0 {
+		return near
+	}
 	return up
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/job"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
 var (
@@ -274,6 +277,46 @@ func TestReplicatePrefersTheSourceOfTheRow(t *testing.T) {
 	r.becomes(store.ReplicateQueue, "finished")
 	if gets := r.hosts[2].heardOf("GET"); len(gets) != 1 {
 		t.Errorf("preferred source heard %v; want one GET", gets)
+	}
+}
+
+func TestReplicatePrefersSourcesInItsOwnZone(t *testing.T) {
+	for name, c := range map[string]struct {
+		local   string // where the tracker is
+		script  func(http.ResponseWriter, *http.Request) bool
+		sources []mogile.DevID // that were asked
+	}{
+		"near":                  {"127.0.0.2", nil, two},
+		"the near one fails":    {"127.0.0.2", refuses("GET", 500), []mogile.DevID{1, 2}},
+		"none is near":          {"127.0.0.3", nil, one},
+		"zones don't matter":    {"", nil, one},
+		"tracker is in no zone": {"10.0.0.1", nil, one},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, mogile.Class{MinDevCount: 3}, one, two, three)
+			local, _ := netip.ParseAddr(c.local)
+			r.live = topology.New(r.store, topology.Config{MinFreeMB: 100, Local: local})
+			r.set("network_zones", "second,third")
+			r.set("zone_second", "127.0.0.2/32")
+			r.set("zone_third", "127.0.0.3/32")
+			r.hire(job.Config{Rand: func() float64 { return 0 }}) // the first source that there is
+			fid := r.upload("a", 1, mogile.Checksum{})
+			r.extraCopy(fid, 2)
+			r.hosts[2].behaves(c.script)
+			r.start()
+			r.becomes(store.ReplicateQueue, "finished")
+			r.wantCopies(fid, 1, 2, 3)
+			var asked []mogile.DevID
+			for _, dev := range []mogile.DevID{1, 2} {
+				if len(r.hosts[dev].heardOf("GET")) > 0 {
+					asked = append(asked, dev)
+				}
+			}
+			if !slices.Equal(asked, c.sources) {
+				t.Errorf("got %v asked for the file; want %v", asked, c.sources)
+			}
+		})
 	}
 }
 
