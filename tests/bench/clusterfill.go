@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -19,8 +20,6 @@ const clusterFID = 10_000_001
 // span is files with fids from first to last, each with its first copy on one of the devices in
 // turn, and the second one, if it has any, on the next host.
 type span struct{ first, last int }
-
-func (r span) count() int { return r.last - r.first + 1 }
 
 // firstDevice and secondDevice are where copies are, here and in SQL.
 func firstDevice(fid int) int  { return fid%clusterDevices + 1 }
@@ -34,6 +33,9 @@ func clusterKey(fid int) string { return fmt.Sprintf("files/%010d", fid) }
 // them. Files without a name are what a delete leaves.
 func (c *cluster) prepare(ctx context.Context, r span, copies int, named bool, queue string) error {
 	if err := c.store(ctx, r, copies); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if err := settleDisk(c.root); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	numbers := fmt.Sprintf(c.engine.numbers, r.first, r.last)
@@ -74,6 +76,16 @@ func (c *cluster) store(ctx context.Context, r span, copies int) error {
 		})
 	}
 	return writers.Wait()
+}
+
+// settleDisk waits until what was written is on the disk: the first sync of a node's would have
+// to wait for all of it.
+func settleDisk(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(f.Fd())), f.Close())
 }
 
 func writeCopy(path string) error {

@@ -182,6 +182,10 @@ const (
 	replicateQueue = "SELECT COUNT(*) FROM file_to_replicate"
 	fsckQueue      = "SELECT COUNT(*) FROM file_to_queue WHERE type = 1"
 	deleteQueue    = "SELECT COUNT(*) FROM file_to_delete2"
+	// uncheckedFiles is those in the queue, and those that are still to be queued while a check is on.
+	uncheckedFiles = "SELECT (" + fsckQueue + ") + (SELECT COUNT(*) FROM file WHERE" +
+		" fid > (SELECT COALESCE(MAX(CAST(value AS DECIMAL)), 0) FROM server_settings WHERE field = 'fsck_highest_fid_checked')" +
+		" AND fid <= (SELECT COALESCE(MAX(CAST(value AS DECIMAL)), 0) FROM server_settings WHERE field = 'fsck_fid_at_end'))"
 	// unchecked is 0 when no file is left to be queued, and none is in the queue.
 	unchecked = "SELECT (SELECT COUNT(*) FROM server_settings WHERE field = 'fsck_host' AND value <> '') + (" + fsckQueue + ")"
 )

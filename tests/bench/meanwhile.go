@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -17,6 +16,9 @@ const (
 	// size has, which leave the processors time for something else.
 	readersMeanwhile = 8
 	readEvery        = 20 * time.Millisecond
+	// filesRead is how many files they ask for: few enough to have all read once before, so
+	// that the edge knows all of them both times. It forgets within a minute.
+	filesRead = 1000
 	// busyFiles is how many files wait for each job while reading is measured: more than
 	// any of them is through with meanwhile.
 	busyFiles = 40_000
@@ -77,7 +79,7 @@ func (j *jobs) upload(ctx context.Context, key string) (fid string, err error) {
 // readingMeanwhile compares reads through the edge on an idle cluster with those while all
 // jobs are busy.
 func (j *jobs) readingMeanwhile(ctx context.Context, o options) error {
-	if err := j.reads(ctx, o.each, new(latencies)); err != nil { // the edge learns where files are
+	if err := j.readAll(ctx); err != nil {
 		return err
 	}
 	alone, meanwhile := new(latencies), new(latencies)
@@ -87,13 +89,22 @@ func (j *jobs) readingMeanwhile(ctx context.Context, o options) error {
 	if err := j.busy(ctx); err != nil {
 		return err
 	}
-	if err := j.reads(ctx, o.each, meanwhile); err != nil {
+	if err := j.readAll(ctx); err != nil { // the edge has forgotten meanwhile
 		return err
 	}
-	idle, err := j.idleJobs(ctx)
+	before, err := j.backlog(ctx)
 	if err != nil {
 		return err
 	}
+	began := time.Now()
+	if err := j.reads(ctx, o.each, meanwhile); err != nil {
+		return err
+	}
+	after, err := j.backlog(ctx)
+	if err != nil {
+		return err
+	}
+	took := time.Since(began)
 	for _, line := range []struct {
 		name string
 		took *latencies
@@ -106,8 +117,11 @@ func (j *jobs) readingMeanwhile(ctx context.Context, o options) error {
 			line.took.quantile(0.5).Seconds()*1e3, line.took.quantile(0.99).Seconds()*1e3, line.aim)
 	}
 	fmt.Printf("\nWhile all jobs run the median GET is slower by %.2f.", float64(meanwhile.quantile(0.5))/float64(alone.quantile(0.5)))
-	if len(idle) > 0 {
-		fmt.Printf(" In the end there was no work left for %s: the figure is too good.", strings.Join(idle, ", "))
+	for i, q := range backlogs {
+		if after[i] == 0 {
+			fmt.Printf(" In the end there was no work left for %s: the figure is too good.", q.job)
+		}
+		fmt.Printf(" %s did %.0f files/s.", q.job, float64(before[i]-after[i])/took.Seconds())
 	}
 	fmt.Println()
 	return j.rest()
@@ -138,19 +152,21 @@ func (j *jobs) busy(ctx context.Context) error {
 	return j.release("replicate", "delete", "fsck")
 }
 
-// idleJobs is the jobs that have nothing left to do.
-func (j *jobs) idleJobs(ctx context.Context) ([]string, error) {
-	var idle []string
-	for _, q := range []struct{ job, query string }{{"replicate", replicateQueue}, {"fsck", unchecked}, {"delete", deleteQueue}} {
+// backlogs is what each job has left to do.
+var backlogs = []struct{ job, query string }{
+	{"replicate", replicateQueue}, {"fsck", uncheckedFiles}, {"delete", deleteQueue},
+}
+
+// backlog is how many files are left for each of them.
+func (j *jobs) backlog(ctx context.Context) (left []int, err error) {
+	for _, q := range backlogs {
 		n, err := j.number(ctx, q.query)
 		if err != nil {
 			return nil, err
 		}
-		if n == 0 {
-			idle = append(idle, q.job)
-		}
+		left = append(left, n)
 	}
-	return idle, nil
+	return left, nil
 }
 
 // rest ends the work, so that the processes can end.
@@ -178,7 +194,7 @@ func (j *jobs) reads(ctx context.Context, d time.Duration, took *latencies) erro
 			for time.Since(began) < d && ctx.Err() == nil {
 				<-tick.C
 				asked := time.Now()
-				if err := j.read(ctx, via); err != nil {
+				if err := j.read(ctx, via, j.last.first+rand.IntN(filesRead)); err != nil {
 					cancel(err)
 					return
 				}
@@ -192,8 +208,20 @@ func (j *jobs) reads(ctx context.Context, d time.Duration, took *latencies) erro
 	return context.Cause(ctx)
 }
 
-func (j *jobs) read(ctx context.Context, via http.RoundTripper) error {
-	url := "http://" + j.edge + "/" + clusterKey(j.last.first+rand.IntN(j.last.count()))
+// readAll reads each of the files that readers ask for, so that the edge knows where they are.
+func (j *jobs) readAll(ctx context.Context) error {
+	via := &http.Transport{}
+	defer via.CloseIdleConnections()
+	for fid := j.last.first; fid < j.last.first+filesRead; fid++ {
+		if err := j.read(ctx, via, fid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *jobs) read(ctx context.Context, via http.RoundTripper, fid int) error {
+	url := "http://" + j.edge + "/" + clusterKey(fid)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
