@@ -112,12 +112,13 @@ func (q *fakeQueue) lasts(fid mogile.FID) time.Duration {
 
 // employ has a crew work with so many workers. leave ends it.
 func employ(q *fakeQueue, workers int, sources ...Source) (leave func()) {
-	return employSharing(nil, q, workers, sources...)
+	return employSharing(Config{}, q, workers, sources...)
 }
 
-// employSharing is employ with hands that are shared.
-func employSharing(hands *Hands, q *fakeQueue, workers int, sources ...Source) (leave func()) {
-	c := New(Config{Store: q, Workers: workers, Hands: hands, Rand: func() float64 { return 0 }, Logger: zap.NewNop()}, sources...)
+// employSharing is employ with hands that may be shared.
+func employSharing(config Config, q *fakeQueue, workers int, sources ...Source) (leave func()) {
+	config.Store, config.Workers, config.Rand, config.Logger = q, workers, func() float64 { return 0 }, zap.NewNop()
+	c := New(config, sources...)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg, keepers sync.WaitGroup
 	keepers.Go(c.Keep)

@@ -28,6 +28,8 @@ type Config struct {
 	Workers int
 	// Hands are what the crew shares with others; nil: it has its own.
 	Hands *Hands
+	// Urgent work has a larger part of them.
+	Urgent bool
 	// Rand returns numbers in [0,1).
 	Rand   func() float64
 	Logger *zap.Logger
@@ -38,6 +40,7 @@ type Crew struct {
 	store   store.Queue
 	sources []*claims
 	hands   *Hands
+	urgent  bool
 	rand    func() float64
 	log     *zap.Logger
 
@@ -56,7 +59,7 @@ type Crew struct {
 // first. Nothing runs until its owner has [Crew.Keep], [Crew.Employ] and [Crew.Run] begin.
 func New(config Config, sources ...Source) *Crew {
 	c := &Crew{
-		store: config.Store, hands: config.Hands, rand: config.Rand, log: config.Logger,
+		store: config.Store, hands: config.Hands, urgent: config.Urgent, rand: config.Rand, log: config.Logger,
 		work: make(chan Work), woken: make(chan struct{}, 1),
 		desired: config.Workers, resized: make(chan struct{}),
 	}

@@ -2,25 +2,26 @@ package crew
 
 import "sync"
 
-// Hands are shared by crews that share a machine with what serves clients. When several
-// crews have much to do, they have as many rows in hand together as the largest of them has
-// workers, not as all of them have: else each would keep the processors as busy as it can
-// alone, and a client would wait for all of them.
+// Hands are shared by crews that share a machine with what serves clients. A crew that has
+// much to do alone uses all its workers. When several have, each has only its least in hand:
+// else each would keep processors and disks as busy as it can alone, and a client would wait
+// for all of them.
 //
-// A crew may always use a quarter of its workers, and one at least, so that rows which take
-// long hold up no other crew. The zero value is ready.
+// The least of an urgent crew is a quarter of its workers, that of others a sixteenth, and one
+// in any case. Every crew may always use it, so that rows which take long hold up no other
+// crew. The zero value is ready.
 type Hands struct {
 	mu    sync.Mutex // guards what follows
 	crews []*share   // in the order in which they were hired
-	all   int        // rows in hand
 }
 
 // share is a crew's part in the hands.
 type share struct {
-	crew    *Crew
-	workers int
-	busy    int           // rows in hand
-	turn    chan struct{} // closed when a hand is given to the crew; nil unless it waits for one
+	crew           *Crew
+	workers, least int
+	busy           int           // rows in hand
+	turn           chan struct{} // closed when a hand is given to the crew; nil unless it waits for one
+	much           bool          // it asked for more than its least, and has not been idle since
 }
 
 // hire says how many workers a crew wants.
@@ -32,8 +33,16 @@ func (h *Hands) hire(c *Crew, workers int) {
 		s = &share{crew: c}
 		h.crews = append(h.crews, s)
 	}
-	s.workers = workers
+	s.workers, s.least = workers, max(workers/parts(c.urgent), 1)
 	h.giveLocked()
+}
+
+// parts is into how many parts a crew's workers are divided, of which one is its least.
+func parts(urgent bool) int {
+	if urgent {
+		return 4
+	}
+	return 16
 }
 
 func (h *Hands) shareLocked(c *Crew) *share {
@@ -53,7 +62,7 @@ func (h *Hands) take(c *Crew) (turn <-chan struct{}) {
 	defer h.mu.Unlock()
 	s := h.shareLocked(c)
 	s.turn = make(chan struct{})
-	turn = s.turn
+	turn, s.much = s.turn, s.much || s.busy >= s.least
 	h.giveLocked()
 	return turn
 }
@@ -63,9 +72,9 @@ func (h *Hands) leave(c *Crew) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.shareLocked(c)
-	if s.turn != nil {
+	if s.turn != nil { // not given yet
 		s.turn = nil
-		return
+		s.busy++
 	}
 	h.freeLocked(s)
 }
@@ -78,7 +87,7 @@ func (h *Hands) free(c *Crew) {
 
 func (h *Hands) freeLocked(s *share) {
 	s.busy--
-	h.all--
+	s.much = s.much && (s.busy > 0 || s.turn != nil)
 	h.giveLocked()
 }
 
@@ -96,16 +105,19 @@ func (h *Hands) giveLocked() {
 			return
 		}
 		next.busy++
-		h.all++
 		close(next.turn)
 		next.turn = nil
 	}
 }
 
 func (h *Hands) mayLocked(s *share) bool {
-	most := 0
-	for _, s := range h.crews {
-		most = max(most, s.workers)
+	if s.busy < s.least {
+		return true
 	}
-	return h.all < most || s.busy < max(s.workers/4, 1)
+	for _, other := range h.crews {
+		if other != s && other.much {
+			return false
+		}
+	}
+	return s.busy < s.workers
 }

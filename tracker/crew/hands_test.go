@@ -46,42 +46,66 @@ func (c *tally) seen() (now, most, finished int) {
 	return c.now, c.most, c.finished
 }
 
-// crowd is a crew with more to do than it can be through with, in hands that are shared.
-func crowd(hands *Hands, workers int, c *tally) (leave func()) {
-	due := make([]mogile.FID, 10_000)
+// crowd is a crew with so many rows to do, in hands that are shared.
+func crowd(config Config, workers, rows int, c *tally) (leave func()) {
+	due := make([]mogile.FID, rows)
 	for i := range due {
 		due[i] = mogile.FID(i + 1)
 	}
-	return employSharing(hands, newFakeQueue(map[store.QueueName][]mogile.FID{"q": due}), workers, Source{Queue: "q", Do: c.do})
+	return employSharing(config, newFakeQueue(map[store.QueueName][]mogile.FID{"q": due}), workers, Source{Queue: "q", Do: c.do})
 }
 
-func TestCrewsTogetherHaveAsMuchInHandAsTheLargest(t *testing.T) {
+const more = 10_000 // rows than a crew can be through with
+
+func TestACrewHasAllItsWorkersAtWorkWhileOthersHaveLittleToDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hands, both := new(Hands), &tally{takes: time.Second}
-		defer crowd(hands, 16, both)()
-		synctest.Wait()
-		if now, _, _ := both.seen(); now != 16 {
-			t.Errorf("one crew of 16: got %d in hand; want 16", now)
-		}
-		defer crowd(hands, 8, both)()
+		hands, busy, idle := new(Hands), &tally{takes: time.Second}, &tally{takes: time.Second}
+		defer crowd(Config{Hands: hands}, 32, more, busy)()
+		defer crowd(Config{Hands: hands}, 32, 2, idle)() // its least
 		pass(time.Minute)
-		// The smaller crew began with a quarter while the other had all.
-		if _, most, finished := both.seen(); most > 16+2 || finished < 55*16 {
-			t.Errorf("after a minute: got %d in hand at most, %d done; want 18 at most and about 16 a second", most, finished)
+		if _, _, finished := busy.seen(); finished < 55*32 {
+			t.Errorf("32 workers: got %d done in a minute; want 32 at a time", finished)
 		}
 	})
 }
 
-func TestACrewThatIsSlowLeavesTheOthersAQuarter(t *testing.T) {
+func TestCrewsThatHaveMuchToDoHaveTheirLeastEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hands, urgent, other, small := new(Hands), &tally{takes: time.Second}, &tally{takes: time.Second}, &tally{takes: time.Second}
+		defer crowd(Config{Hands: hands, Urgent: true}, 24, more, urgent)()
+		synctest.Wait()
+		defer crowd(Config{Hands: hands}, 32, 600, other)() // for five minutes
+		defer crowd(Config{Hands: hands}, 8, 300, small)()
+		pass(10 * time.Second)
+		for range 200 {
+			pass(time.Second + time.Millisecond)
+			for _, c := range []struct {
+				name  string
+				tally *tally
+				want  int
+			}{{"24 urgent", urgent, 6}, {"32", other, 2}, {"8", small, 1}} {
+				if now, _, _ := c.tally.seen(); now != c.want {
+					t.Fatalf("%s workers, all with much to do: got %d in hand; want %d", c.name, now, c.want)
+				}
+			}
+		}
+		pass(3 * time.Minute) // the others are through
+		if now, _, _ := urgent.seen(); now != 24 {
+			t.Errorf("24 urgent workers, alone at last: got %d in hand; want all", now)
+		}
+	})
+}
+
+func TestACrewThatIsSlowLeavesTheOthersTheirLeast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hands, slow, quick, one := new(Hands), &tally{takes: time.Hour}, &tally{takes: time.Second}, &tally{takes: time.Second}
-		defer crowd(hands, 16, slow)()
+		defer crowd(Config{Hands: hands}, 16, more, slow)()
 		synctest.Wait()
-		defer crowd(hands, 16, quick)()
-		defer crowd(hands, 1, one)()
+		defer crowd(Config{Hands: hands, Urgent: true}, 16, more, quick)()
+		defer crowd(Config{Hands: hands}, 1, more, one)()
 		pass(time.Minute)
 		if _, most, finished := quick.seen(); most != 4 || finished < 55*4 {
-			t.Errorf("16 workers beside 16 slow ones: got %d at most and %d done in a minute; want 4 at a time", most, finished)
+			t.Errorf("16 urgent workers beside 16 slow ones: got %d at most and %d done in a minute; want 4 at a time", most, finished)
 		}
 		if _, most, finished := one.seen(); most != 1 || finished < 55 {
 			t.Errorf("one worker beside 16 slow ones: got %d at most and %d done in a minute; want one a second", most, finished)
@@ -123,29 +147,27 @@ func TestHandsFollowWhatIsWanted(t *testing.T) {
 	}
 }
 
-func TestAHandGoesToWhoHasTheSmallestPartAtWork(t *testing.T) {
+func TestAHandThatIsLeftIsForOthers(t *testing.T) {
 	hands := new(Hands)
 	large, small := new(Crew), new(Crew)
-	hands.hire(large, 8)
-	hands.hire(small, 4)
-	for range 7 {
-		hands.take(large)
+	hands.hire(large, 4)
+	hands.hire(small, 1)
+	hands.take(small)
+	hands.take(small) // now it has much to do
+	hands.take(large)
+	second := hands.take(large)
+	if has(second) {
+		t.Error("more than the least beside one with much to do: got it; want it refused")
 	}
-	hands.take(small) // the eighth, which it may have in any case
-	both := [...]<-chan struct{}{hands.take(large), hands.take(small)}
-	hands.free(large)
-	if has(both[0]) || !has(both[1]) {
-		t.Errorf("with 6 of 8 and 1 of 4 at work: got the large one %t, the small one %t; want the small one", has(both[0]), has(both[1]))
+	hands.leave(small)
+	if has(second) {
+		t.Error("the other has a row in hand: got more than the least; want it refused")
 	}
-	hands.leave(large)
-	hands.free(large)
-	if has(both[0]) {
-		t.Error("the one that left: got a hand; want none")
+	hands.free(small)
+	if !has(second) {
+		t.Error("the other is idle: got no second hand; want it")
 	}
-	if !has(hands.take(small)) {
-		t.Error("a hand that nobody waited for: got none; want it")
-	}
-	hands.leave(small) // given, and not used
+	hands.leave(large) // given, and not used
 	if !has(hands.take(large)) {
 		t.Error("a hand that was left: got none; want it")
 	}

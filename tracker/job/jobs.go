@@ -190,7 +190,7 @@ func New(config Config) *Jobs {
 // newCrew has the workers of a job for the rows of some queues.
 func newCrew(config Config, hands *crew.Hands, name Name, sources ...crew.Source) *crew.Crew {
 	return crew.New(crew.Config{
-		Store: config.Store, Workers: workers(config, name), Hands: hands, Rand: config.Rand,
+		Store: config.Store, Workers: workers(config, name), Hands: hands, Urgent: name == Replicate, Rand: config.Rand,
 		Logger: config.Logger.With(zap.String("job", string(name))),
 	}, sources...)
 }
