@@ -17,9 +17,14 @@ const enoughAlive = 5
 
 // disturb has one bad thing happen.
 func (s *sim) disturb() {
-	switch s.rng.IntN(7) {
+	switch s.rng.IntN(8) {
 	case 0:
 		s.breakDisk()
+	case 7:
+		if t := s.anyTracker(); t != nil {
+			s.note("%s loses its locks", t.name)
+			t.loseLocks()
+		}
 	case 6:
 		if t := s.anyTracker(); t != nil {
 			// Longer than its claims last, or not.

@@ -35,6 +35,14 @@ func newLedger() *ledger {
 	}
 }
 
+// content is what was meant to be stored under a fid, for steps that may be on their way
+// while a client learns of his.
+func (l *ledger) content(fid mogile.FID) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.contents[fid]
+}
+
 // client is one operation of a client.
 type client struct {
 	*actor

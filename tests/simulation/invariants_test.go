@@ -49,7 +49,7 @@ func (s *sim) holds(dev mogile.DevID, fid mogile.FID) bool {
 func (s *sim) isThere(fid mogile.FID, dev mogile.DevID) {
 	d := s.cluster.disks[dev]
 	_, err := s.store.FileByFID(context.Background(), fid)
-	if err == nil && !d.broken && !s.cluster.tainted[fid] && string(d.files[fid]) != s.ledger.contents[fid] {
+	if err == nil && !d.broken && !s.cluster.tainted[fid] && string(d.files[fid]) != s.ledger.content(fid) {
 		s.wrong(fid, "a copy of fid %s is recorded on %s, which does not have it", fid, d)
 	}
 }
@@ -58,7 +58,7 @@ func (s *sim) isThere(fid mogile.FID, dev mogile.DevID) {
 // be left, unless that one is bad, or the tracker has seen another that was right, since it has
 // had the file for itself, and a mishap took that meanwhile.
 func (s *sim) isSpare(t *tracker, fid mogile.FID, d *disk) {
-	truth := s.ledger.contents[fid]
+	truth := s.ledger.content(fid)
 	if _, err := s.store.FileByFID(context.Background(), fid); err != nil || d.broken || string(d.files[fid]) != truth {
 		return
 	}

@@ -78,6 +78,38 @@ func (n blind) Size(ctx context.Context, url string) (size int64, found bool, er
 	return size, found, err
 }
 
+// greedy finishes rows though they were made due anew, or are another's, since it claimed them.
+type greedy struct{ *trackerStore }
+
+func (s greedy) Finish(ctx context.Context, q store.QueueName, items ...store.Item) error {
+	for i, item := range items {
+		if row, err := s.real.Queued(ctx, q, item.FID); err == nil {
+			items[i].Until = row.NextTry
+		}
+	}
+	return s.trackerStore.Finish(ctx, q, items...)
+}
+
+// sure takes a failed copy back without a look whether another tracker has recorded it.
+type sure struct{ *trackerStore }
+
+func (s sure) Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error) {
+	if isCalledBy(".discard") {
+		return nil, nil
+	}
+	return s.trackerStore.Devices(ctx, fid)
+}
+
+// careless forgets a file that went while it was copied.
+type careless struct{ *trackerStore }
+
+func (s careless) Enqueue(ctx context.Context, q store.QueueName, delay time.Duration, fids ...mogile.FID) error {
+	if q == store.DeleteQueue && isCalledBy(".confirm") {
+		return nil
+	}
+	return s.trackerStore.Enqueue(ctx, q, delay, fids...)
+}
+
 // isCalledBy reports whether a function of this name has called, by whatever way.
 func isCalledBy(name string) bool {
 	frames := runtime.CallersFrames(callersOf(48))
@@ -103,12 +135,15 @@ var mutants = map[string]struct {
 	seed   uint64
 	mutate func(*tracker) (store.Store, allNodes)
 }{
-	"the reaper forgets before it queues": {138, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
-	"a copy is forgotten before it is deleted": {3, func(k *tracker) (store.Store, allNodes) {
+	"the reaper forgets before it queues": {475, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
+	"a copy is forgotten before it is deleted": {4, func(k *tracker) (store.Store, allNodes) {
 		st := &trackerStore{real: k.sim.store, t: k}
 		return st, hasty{&trackerNodes{k}, st}
 	}},
-	"a copy is forgotten while another is recorded": {9, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
+	"a copy is forgotten while another is recorded": {18, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
+	"a row is finished that was made due anew":      {246, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
+	"a failed copy is taken back unseen":            {651, inStore(func(s *trackerStore) store.Store { return sure{s} })},
+	"a file that went is not handed over":           {343, inStore(func(s *trackerStore) store.Store { return careless{s} })},
 	"copies are counted on that nobody looks at": {5, func(k *tracker) (store.Store, allNodes) {
 		return &trackerStore{real: k.sim.store, t: k}, blind{&trackerNodes{k}}
 	}},

@@ -106,8 +106,15 @@ func (s *trackerStore) FileByKey(ctx context.Context, dm mogile.DomainID, key mo
 	return ask(ctx, s, "FileByKey", func() (store.File, error) { return s.real.FileByKey(ctx, dm, key) }, key)
 }
 
-func (s *trackerStore) FileByFID(ctx context.Context, fid mogile.FID) (store.File, error) {
-	return ask(ctx, s, "FileByFID", func() (store.File, error) { return s.real.FileByFID(ctx, fid) }, fid)
+// FileByFID is the last look of jobs before they are done with a file: a client may change it
+// right after.
+func (s *trackerStore) FileByFID(ctx context.Context, fid mogile.FID) (f store.File, err error) {
+	err = s.t.take(ctx, step{key: named("FileByFID", []any{fid}), effect: func(luck *rand.Rand) (err error) {
+		f, err = s.real.FileByFID(ctx, fid)
+		s.t.sim.meddle(luck, fid)
+		return err
+	}})
+	return f, err
 }
 
 func (s *trackerStore) Locate(ctx context.Context, dm mogile.DomainID, key mogile.Key) (f store.File, devs []mogile.DevID, sum mogile.Checksum, err error) {

@@ -104,15 +104,24 @@ func (t *tracker) die(end context.CancelFunc) {
 	for at := range t.put {
 		t.sim.cluster.unclean[at] = t.name + " crashed before it recorded the copy"
 	}
+	t.giveBack(nil)
+	end()
+	go t.close()
+}
+
+// loseLocks is what the end of a connection to a database server does: who holds them does not
+// know.
+func (t *tracker) loseLocks() { t.giveBack(map[int]func(){}) }
+
+// giveBack gives all locks back, of which left are left.
+func (t *tracker) giveBack(left map[int]func()) {
 	t.mu.Lock()
 	locks := t.locks
-	t.locks = nil
+	t.locks = left
 	t.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(locks)) {
 		locks[id]()
 	}
-	end()
-	go t.close()
 }
 
 func (t *tracker) close() {
@@ -122,9 +131,10 @@ func (t *tracker) close() {
 
 // looksAt has it know from now on what lies at a place, or that it does not.
 func (t *tracker) looksAt(d *disk, fid mogile.FID, err error) {
+	truth := t.sim.ledger.content(fid)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil && string(d.files[fid]) == t.sim.ledger.contents[fid] {
+	if err == nil && string(d.files[fid]) == truth {
 		t.saw[place{fid, d.dev}] = time.Now()
 	} else {
 		delete(t.saw, place{fid, d.dev})
@@ -224,7 +234,7 @@ func (s *sim) putBy(t *tracker, at place) { t.put[at] = true }
 // reached, may stay behind then.
 func (s *sim) forgotten(fid mogile.FID, dev mogile.DevID) {
 	d := s.cluster.disks[dev]
-	if body, there := d.files[fid]; there && string(body) != s.ledger.contents[fid] {
+	if body, there := d.files[fid]; there && string(body) != s.ledger.content(fid) {
 		s.cluster.unclean[place{fid, dev}] = "what was forgotten was not right"
 	}
 }
