@@ -206,8 +206,8 @@ func (s *trackerStore) CloseUpload(ctx context.Context, c store.Closing) (mogile
 	return ask(ctx, s, "CloseUpload", func() (mogile.FID, error) { return s.real.CloseUpload(ctx, c) }, c.FID, c.Key, "on", c.Dev)
 }
 
-func (s *trackerStore) AbandonUpload(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
-	return tell(ctx, s, "AbandonUpload", func() error { return s.real.AbandonUpload(ctx, fid, dev) }, fid, "on", dev)
+func (s *trackerStore) AbandonUpload(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
+	return tell(ctx, s, "AbandonUpload", func() error { return s.real.AbandonUpload(ctx, fid, devs...) }, fid, "on", devs)
 }
 
 func (s *trackerStore) SweepUploads(ctx context.Context, age time.Duration, limit int) (int, error) {

@@ -40,6 +40,8 @@ var traits = map[string]trait{
 	"create_close": {slow: true},
 	"edit_file":    {slow: true},
 
+	"create_close_copies": {slow: true},
+
 	"get_domains":     {repeatable: true},
 	"get_hosts":       {repeatable: true},
 	"get_devices":     {repeatable: true},

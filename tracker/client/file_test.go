@@ -287,7 +287,7 @@ func TestAnUploadIsOpenedAndClosedWithAllThatIsKnown(t *testing.T) {
 	f.on("create_open", say("OK devid_2=2&fid=7&path_1="+url1+"&dev_count=2&path_2="+url2+"&devid_1=1"))
 	c := newClient(t, addrs(f))
 	got, err := c.OpenUpload(t.Context(), client.Upload{Domain: "images", Key: "k", Class: "thumb", Size: 5, Zone: client.AltZone})
-	want := client.Opened{FID: 7, Destinations: []mogile.Copy{{Dev: 1, URL: url1}, {Dev: 2, URL: url2}}}
+	want := client.Opened{FID: 7, Copies: 1, Destinations: []mogile.Copy{{Dev: 1, URL: url1}, {Dev: 2, URL: url2}}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("got %v (-want +got):\n%s", err, diff)
 	}
@@ -434,5 +434,58 @@ func TestAbandoningTwiceDoesNoHarm(t *testing.T) {
 	c := newClient(t, addrs(f))
 	if err := c.AbandonUpload(t.Context(), closing); !errors.Is(err, protocol.BogusArgs) {
 		t.Errorf("got %v; want %v", err, protocol.BogusArgs)
+	}
+}
+
+// several is the closing of an upload with two copies.
+var several = client.Closing{
+	Domain: "images", Key: "k", FID: 7, Size: 5,
+	Copy: mogile.Copy{Dev: 1, URL: url1}, Others: []mogile.Copy{{Dev: 2, URL: url2}},
+}
+
+const severalArgs = "&copies=2&devid_2=2&path_2=" + url2
+
+func TestSeveralCopiesAreClosedWithACommandOfTheirOwn(t *testing.T) {
+	f := newFake(t)
+	f.on("create_open", say("OK fid=7&copies=2&dev_count=2&devid_1=1&path_1="+url1+"&devid_2=2&path_2="+url2))
+	c := newClient(t, addrs(f))
+	opened, err := c.OpenUpload(t.Context(), client.Upload{Domain: "images", Key: "k", Copies: 2})
+	if err != nil || opened.Copies != 2 {
+		t.Fatalf("got %+v, %v; want two copies", opened, err)
+	}
+	for _, err := range []error{c.CloseUpload(t.Context(), several), c.AbandonUpload(t.Context(), several)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantHeard(t, f,
+		"create_open domain=images&key=k&multi_dest=1&copies=2",
+		"create_close_copies domain=images&key=k&fid=7&devid=1&path="+url1+severalArgs+"&size=5",
+		"create_close_copies domain=images&key=&fid=7&devid=1&path="+url1+severalArgs,
+	)
+}
+
+// TestAnOldTrackerThatKnowsOneCopyHasDoneNothing: unless another one may have done it, whose
+// answer was lost.
+func TestAnOldTrackerThatKnowsOneCopyHasDoneNothing(t *testing.T) {
+	old, ours := newFake(t), newFake(t)
+	old.on("create_open", say("OK fid=7&dev_count=1&devid_1=1&path_1="+url1))
+	old.on("create_close_copies", say("ERR unknown_command Unknown+server+command"))
+	old.on("file_info", say("ERR unknown_key unknown_key"))
+	c := newClient(t, addrs(old))
+	opened, err := c.OpenUpload(t.Context(), client.Upload{Domain: "images", Key: "k", Copies: 2})
+	if err != nil || opened.Copies != 1 {
+		t.Fatalf("got %+v, %v; want one copy", opened, err)
+	}
+	if err := c.CloseUpload(t.Context(), several); !errors.Is(err, protocol.UnknownCommand) {
+		t.Errorf("close: got %v; want that the command is unknown", err)
+	}
+	if err := c.AbandonUpload(t.Context(), several); err != nil {
+		t.Errorf("abandon: got %v; want it left to the sweep", err)
+	}
+	ours.on("create_close_copies", func(net.Conn, string) bool { return false })
+	both := newClient(t, addrs(ours, old))
+	if err := both.CloseUpload(t.Context(), several); !errors.Is(err, client.ErrLost) {
+		t.Errorf("close at ours, and then at the other: got %v; want the answer lost", err)
 	}
 }

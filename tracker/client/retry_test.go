@@ -19,7 +19,7 @@ var handlers = map[string]bool{
 	"server_setting": true, "server_settings": true, "clear_cache": true, "do_monitor_round": true,
 	"fsck_status": true, "fsck_getlog": true, "rebalance_status": true, "rebalance_test": true,
 
-	"create_close": false, "delete": false, "rename": false, "updateclass": false, "edit_file": false,
+	"create_close": false, "create_close_copies": false, "delete": false, "rename": false, "updateclass": false, "edit_file": false,
 	"create_domain": false, "delete_domain": false, "create_class": false, "update_class": false,
 	"delete_class": false, "create_host": false, "update_host": false, "delete_host": false,
 	"create_device": false, "set_state": false, "set_weight": false, "set_server_setting": false,

@@ -21,6 +21,8 @@ type Upload struct {
 	// Size is how many bytes the devices must have room for; 0 means unknown.
 	Size int64
 	Zone Zone
+	// Copies is how many destinations are to get the bytes before CloseUpload; 0 means 1.
+	Copies int
 }
 
 // Opened is an upload that was begun.
@@ -28,6 +30,9 @@ type Opened struct {
 	FID mogile.FID
 	// Destinations has at least one place for the bytes, the best first.
 	Destinations []mogile.Copy
+	// Copies is how many of them CloseUpload can record: as many as were wanted, or 1 with
+	// trackers of MogileFS, which know no more. There may be fewer Destinations.
+	Copies int
 }
 
 // OpenUpload begins an upload: the bytes go to one of the destinations with an HTTP
@@ -42,6 +47,9 @@ func (c *Client) OpenUpload(ctx context.Context, u Upload) (Opened, error) {
 		args.AddInt("size", u.Size)
 	}
 	args.AddInt("multi_dest", 1)
+	if u.Copies > 1 {
+		args.AddInt("copies", int64(u.Copies))
+	}
 	addZone(&args, u.Zone)
 	values, err := c.Do(ctx, "create_open", args)
 	if err != nil {
@@ -60,7 +68,7 @@ func parseOpened(v protocol.Values) (Opened, error) {
 	if err != nil {
 		return Opened{}, err
 	}
-	o := Opened{FID: fid}
+	o := Opened{FID: fid, Copies: max(1, int(min(protocol.Num(v["copies"]), maxDestinations)))}
 	suffixes := []string{""}
 	if v["dev_count"] != "" {
 		n, err := number(v, "dev_count")
@@ -104,6 +112,8 @@ type Closing struct {
 	FID    mogile.FID
 	// Copy is the destination that took the bytes, exactly as OpenUpload named it.
 	Copy mogile.Copy
+	// Others are more destinations that took the bytes.
+	Others []mogile.Copy
 	// Size is how many bytes there should be; -1 means unknown. Trackers do not compare 0.
 	Size int64
 	// Checksum may be zero. A tracker keeps it if the class keeps such checksums.
@@ -133,6 +143,9 @@ const (
 // one is being carried out or has ended, so go on looking at the key for a while. While no
 // tracker can be reached, 2 and 3 are repeated. In the end nobody knows: the upload may
 // have been refused, or have been replaced already.
+//
+// With Others, a tracker that would record Copy alone answers unknown_command, and has done
+// nothing. After the lost answer of another that says nothing.
 func (c *Client) CloseUpload(ctx context.Context, a Closing) error {
 	err := c.closeOnce(ctx, a)
 	if !inDoubt(err) {
@@ -149,7 +162,8 @@ func (c *Client) CloseUpload(ctx context.Context, a Closing) error {
 		if errors.Is(again, ErrUnreachable) {
 			again = c.closeOnce(ctx, a)
 		}
-		if !errors.Is(again, ErrUnreachable) && !errors.Is(again, ErrLost) && !errors.Is(again, protocol.NoTempFile) {
+		if !errors.Is(again, ErrUnreachable) && !errors.Is(again, ErrLost) &&
+			!errors.Is(again, protocol.NoTempFile) && !errors.Is(again, protocol.UnknownCommand) {
 			return again
 		}
 	}
@@ -169,7 +183,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 func (c *Client) closeOnce(ctx context.Context, a Closing) error {
-	_, err := c.Do(ctx, "create_close", a.args())
+	command := "create_close"
+	if len(a.Others) > 0 {
+		command = "create_close_copies"
+	}
+	_, err := c.Do(ctx, command, a.args())
 	return err
 }
 
@@ -178,6 +196,14 @@ func (a Closing) args() protocol.Pairs {
 	args.Add("fid", a.FID.String())
 	args.Add("devid", a.Copy.Dev.String())
 	args.Add("path", a.Copy.URL)
+	if len(a.Others) > 0 {
+		args.AddInt("copies", int64(1+len(a.Others)))
+	}
+	for i, at := range a.Others {
+		n := strconv.Itoa(i + 2)
+		args.Add("devid_"+n, at.Dev.String())
+		args.Add("path_"+n, at.URL)
+	}
 	if a.Size >= 0 {
 		args.AddInt("size", a.Size)
 	}
@@ -192,7 +218,8 @@ func (a Closing) args() protocol.Pairs {
 }
 
 // AbandonUpload gives an upload up, so that the tracker has removed what may lie at
-// a's Copy. An upload that is closed, or was given up, is left alone, so it does no harm
+// a's Copy and Others. A tracker that knows of no Others is left to sweep all of them away
+// in an hour. An upload that is closed, or was given up, is left alone, so it does no harm
 // to call it twice, or after a CloseUpload whose outcome nobody knows.
 func (c *Client) AbandonUpload(ctx context.Context, a Closing) error {
 	a.Key, a.Size, a.Checksum, a.Verify = "", -1, mogile.Checksum{}, false // no key: abandon
@@ -200,7 +227,7 @@ func (c *Client) AbandonUpload(ctx context.Context, a Closing) error {
 	if errors.Is(err, ErrLost) {
 		err = c.closeOnce(ctx, a)
 	}
-	if errors.Is(err, protocol.NoTempFile) {
+	if errors.Is(err, protocol.NoTempFile) || errors.Is(err, protocol.UnknownCommand) {
 		return nil
 	}
 	return err

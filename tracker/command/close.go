@@ -47,6 +47,27 @@ type CloseArgs struct {
 	// Stored callers have stored Size bytes durably on Dev themselves, so that
 	// nobody need ask the node.
 	Stored bool
+	// Others are more destinations that took the bytes. All are recorded, or none.
+	Others []StoredCopy
+}
+
+// StoredCopy is a destination that took the bytes.
+type StoredCopy struct {
+	mogile.Copy
+	// Stored is as in CloseArgs.
+	Stored bool
+}
+
+// copies are all destinations that took the bytes.
+func (a CloseArgs) copies() []StoredCopy {
+	return append([]StoredCopy{{mogile.Copy{Dev: a.Dev, URL: a.URL}, a.Stored}}, a.Others...)
+}
+
+func (a CloseArgs) devices() (devs []mogile.DevID) {
+	for _, at := range a.copies() {
+		devs = append(devs, at.Dev)
+	}
+	return devs
 }
 
 // Close turns an upload into the content of a key.
@@ -71,12 +92,14 @@ func (c *Commands) Close(ctx context.Context, a CloseArgs) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(up.Devices, a.Dev) {
-		return c.refuse(ctx, a, protocol.Failf(protocol.InvalidDestDev,
-			"File uploaded to invalid dest %s. Valid devices were: %s", a.Dev, joinDevs(up.Devices)))
+	for _, dev := range a.devices() {
+		if !slices.Contains(up.Devices, dev) {
+			return c.refuse(ctx, a, protocol.Failf(protocol.InvalidDestDev,
+				"File uploaded to invalid dest %s. Valid devices were: %s", dev, joinDevs(up.Devices)))
+		}
 	}
 	if a.Key == "" {
-		return c.Abandon(ctx, a.FID, a.Dev)
+		return c.Abandon(ctx, a.FID, a.devices()...)
 	}
 	length, err := c.examine(ctx, a)
 	if err != nil {
@@ -88,7 +111,7 @@ func (c *Commands) Close(ctx context.Context, a CloseArgs) error {
 	// The class may have been deleted since Open, or be that of another domain; the store
 	// then takes the default class. (The peer stores it so, and never replicates it.)
 	return c.publish(ctx, a, store.Closing{
-		FID: a.FID, Dev: a.Dev, Domain: dom.ID, Key: a.Key, Class: up.Class, Length: length, Checksum: a.Checksum,
+		FID: a.FID, Dev: a.Dev, Others: a.devices()[1:], Domain: dom.ID, Key: a.Key, Class: up.Class, Length: length, Checksum: a.Checksum,
 	})
 }
 
@@ -108,13 +131,15 @@ func (c *Commands) publish(ctx context.Context, a CloseArgs, closing store.Closi
 
 // closing finds the upload. What is wrong up to here leaves it open.
 func (c *Commands) closing(ctx context.Context, snap *topology.Snapshot, a CloseArgs) (store.Upload, error) {
-	d, known := snap.Device(a.Dev)
-	ok := known && d.WriteURL(a.FID, a.Zone) == a.URL
-	if a.Stored {
-		ok = known && a.Size >= 0
-	}
-	if !ok {
-		return store.Upload{}, protocol.Fail(protocol.BogusArgs)
+	for i, at := range a.copies() {
+		d, known := snap.Device(at.Dev)
+		ok := known && d.WriteURL(a.FID, a.Zone) == at.URL
+		if at.Stored {
+			ok = known && a.Size >= 0
+		}
+		if !ok || slices.Contains(a.devices()[:i], at.Dev) {
+			return store.Upload{}, protocol.Fail(protocol.BogusArgs)
+		}
 	}
 	up, err := c.store.Upload(ctx, a.FID)
 	if err != nil {
@@ -126,7 +151,7 @@ func (c *Commands) closing(ctx context.Context, snap *topology.Snapshot, a Close
 // refuse abandons the upload and returns why. One that can't be abandoned now is
 // left to the sweep, one that somebody else took is none.
 func (c *Commands) refuse(ctx context.Context, a CloseArgs, why error) error {
-	err := c.Abandon(ctx, a.FID, a.Dev)
+	err := c.Abandon(ctx, a.FID, a.devices()...)
 	switch {
 	case err == nil:
 		return why
@@ -136,9 +161,9 @@ func (c *Commands) refuse(ctx context.Context, a CloseArgs, why error) error {
 	return fmt.Errorf("%w: %w", why, err)
 }
 
-// Abandon gives an upload up and has the copy on dev deleted, if there is one.
-func (c *Commands) Abandon(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
-	if err := c.store.AbandonUpload(ctx, fid, dev); err != nil {
+// Abandon gives an upload up and has the copies on devs deleted, as far as there are any.
+func (c *Commands) Abandon(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
+	if err := c.store.AbandonUpload(ctx, fid, devs...); err != nil {
 		return onClose.fail("abandon upload "+fid.String(), err)
 	}
 	c.jobs.Wake(store.DeleteQueue)
@@ -150,18 +175,22 @@ func (c *Commands) examine(ctx context.Context, a CloseArgs) (int64, error) {
 	if err := isNewKey(a.Key); err != nil {
 		return 0, err
 	}
-	length := a.Size
-	if !a.Stored {
-		n, err := c.measure(ctx, a)
-		if err != nil {
-			return 0, err
+	for _, at := range a.copies() {
+		a.Dev, a.URL = at.Dev, at.URL
+		if !at.Stored {
+			n, err := c.measure(ctx, a)
+			if err != nil {
+				return 0, err
+			}
+			a.Size = n // of the first; the others must have as many
 		}
-		length = n
+		if a.Verify && !a.Checksum.IsZero() {
+			if err := c.compare(ctx, a); err != nil {
+				return 0, err
+			}
+		}
 	}
-	if a.Verify && !a.Checksum.IsZero() {
-		return length, c.compare(ctx, a)
-	}
-	return length, nil
+	return a.Size, nil
 }
 
 // measure asks the node how many bytes it has got.

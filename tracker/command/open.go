@@ -12,9 +12,17 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
-// maxDestinations is how many devices an upload is offered: more devids may not
-// fit the column tempfile.devids.
-const maxDestinations = 3
+const (
+	// maxDestinations is how many devices an upload is offered that is to have one copy.
+	maxDestinations = 3
+	// maxOffered is how many are offered at most: more devids may not fit the column
+	// tempfile.devids.
+	maxOffered = 5
+	// spares is how many devices are offered beside those that all are to have a copy.
+	spares = 2
+	// MaxCopies is how many copies an upload may have before it is closed.
+	MaxCopies = maxOffered
+)
 
 // OpenArgs says what is going to be uploaded.
 type OpenArgs struct {
@@ -29,7 +37,10 @@ type OpenArgs struct {
 	FID mogile.FID
 	// Destinations is how many devices are wanted at most; 0 means 1.
 	Destinations int
-	Zone         topology.Zone
+	// Copies is how many of them are to have a copy before the close; 0 means 1. With
+	// more than that, spares are offered too, however few Destinations are wanted.
+	Copies int
+	Zone   topology.Zone
 	// Local callers make directories themselves.
 	Local bool
 }
@@ -128,7 +139,16 @@ func (c *Commands) destinations(snap *topology.Snapshot, a OpenArgs) []topology.
 	}
 	near, far := snap.Near(a.Zone.Peer, fit)
 	fit = append(topology.ForWriting(near, c.rand), topology.ForWriting(far, c.rand)...)
-	return spread(fit, min(max(a.Destinations, 1), maxDestinations))
+	return spread(fit, a.offers())
+}
+
+// offers is how many devices to offer.
+func (a OpenArgs) offers() int {
+	n := min(max(a.Destinations, 1), maxDestinations)
+	if a.Copies > 1 {
+		n = min(max(n, a.Copies+spares), maxOffered)
+	}
+	return n
 }
 
 func hasRoom(d topology.Device, size int64) bool {

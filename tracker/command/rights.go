@@ -16,18 +16,19 @@ const (
 // docs/spec/tracker-protocol.md §8 lists.
 var rights = map[string]right{
 	// What clients come for.
-	"noop":         forAll,
-	"create_open":  forAll,
-	"create_close": forAll,
-	"get_paths":    forAll,
-	"file_info":    forAll,
-	"file_debug":   forAll,
-	"list_keys":    forAll,
-	"list_fids":    forAll,
-	"delete":       forAll,
-	"rename":       forAll,
-	"updateclass":  forAll,
-	"edit_file":    forAll,
+	"noop":                forAll,
+	"create_open":         forAll,
+	"create_close":        forAll,
+	"create_close_copies": forAll,
+	"get_paths":           forAll,
+	"file_info":           forAll,
+	"file_debug":          forAll,
+	"list_keys":           forAll,
+	"list_fids":           forAll,
+	"delete":              forAll,
+	"rename":              forAll,
+	"updateclass":         forAll,
+	"edit_file":           forAll,
 
 	// Libraries and monitoring look at the cluster, and nothing changes by it. Both
 	// ways to have the devices looked at are taken by tools after they changed

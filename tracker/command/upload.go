@@ -46,18 +46,32 @@ func openArgs(in *call) OpenArgs {
 	}
 	if in.truthy("multi_dest") {
 		a.Destinations = maxDestinations
+		a.Copies = copiesArg(in)
 	}
 	return a
 }
 
-// answer adds no pair that the protocol does not have: one client sends them all
-// back with create_close.
+// copiesArg is how many copies an upload is to have when it is closed, which only this
+// tracker knows to do something with.
+func copiesArg(in *call) int {
+	if !in.truthy("copies") {
+		return 1
+	}
+	return int(min(max(in.num("copies"), 1), MaxCopies))
+}
+
+// answer adds no pair that the protocol does not have, but for those who ask for several
+// copies, and so learn that they can be recorded: one client sends all pairs back with
+// create_close.
 func (o Opened) answer(in *call) {
 	in.out.Add("fid", o.FID.String())
 	if !in.truthy("multi_dest") {
 		in.out.Add("devid", o.Destinations[0].Dev.String())
 		in.out.Add("path", o.Destinations[0].URL)
 		return
+	}
+	if n := copiesArg(in); n > 1 {
+		in.out.AddInt("copies", int64(n))
 	}
 	in.out.AddInt("dev_count", int64(len(o.Destinations)))
 	for i, at := range o.Destinations {
@@ -89,13 +103,28 @@ func (p *profile) answer(in *call) {
 	}
 }
 
-func (c *Commands) createClose(ctx context.Context, in *call) error {
+// createCloseCopies is create_close of an upload that has several copies. It is a command of
+// its own so that a tracker that would forget all but one of them refuses it.
+func (c *Commands) createCloseCopies(ctx context.Context, in *call) error {
+	return c.closeCopies(ctx, in, copiesArg(in))
+}
+
+func (c *Commands) createClose(ctx context.Context, in *call) error { return c.closeCopies(ctx, in, 1) }
+
+func (c *Commands) closeCopies(ctx context.Context, in *call, copies int) error {
 	if _, err := findDomain(c.topology.Snapshot(), in.domain()); err != nil {
 		return err
 	}
 	a, err := closeArgs(in)
 	if err != nil {
 		return err
+	}
+	for i := 1; i < copies; i++ {
+		dev, err := mogile.ParseDevID(in.Arg(numbered("devid_", i)))
+		if err != nil {
+			return protocol.Fail(protocol.BogusArgs)
+		}
+		a.Others = append(a.Others, StoredCopy{Copy: mogile.Copy{Dev: dev, URL: in.Arg(numbered("path_", i))}})
 	}
 	return c.Close(ctx, a)
 }

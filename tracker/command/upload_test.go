@@ -173,11 +173,11 @@ func (s *faulty) CloseUpload(ctx context.Context, c store.Closing) (mogile.FID, 
 	return s.Store.CloseUpload(ctx, c)
 }
 
-func (s *faulty) AbandonUpload(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
+func (s *faulty) AbandonUpload(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
 	if s.abandon != nil {
 		return s.abandon
 	}
-	return s.Store.AbandonUpload(ctx, fid, dev)
+	return s.Store.AbandonUpload(ctx, fid, devs...)
 }
 
 func newFaultyCluster(t *testing.T) (*cluster, *faulty) {
@@ -300,5 +300,45 @@ func TestAClassThatIsNotKnownYetIsLookedUp(t *testing.T) {
 	must(t, err)
 	if f.Class != id {
 		t.Errorf("got class %d; want %d", f.Class, id)
+	}
+}
+
+// all is closing with all destinations.
+func all(o command.Opened, key mogile.Key) command.CloseArgs {
+	a := closing(o, key)
+	for _, at := range o.Destinations[1:] {
+		a.Others = append(a.Others, command.StoredCopy{Copy: at, Stored: true})
+	}
+	return a
+}
+
+func TestEveryCopyOfAnUploadIsRecordedOrNone(t *testing.T) {
+	c := newCluster(t, nil)
+	ctx := t.Context()
+	o := c.open("k", 2)
+	must(t, c.Close(ctx, all(o, "k")))
+	c.heard("changed images k", "wake file_to_replicate")
+	c.runs("file_info domain=images&key=k", fmt.Sprintf("OK fid=%d&domain=images&class=default&key=k&length=5&devcount=2", o.FID))
+
+	o = c.open("k", 2)
+	lost := all(o, "k")
+	lost.Others[0].Stored = false // and never put
+	fails(t, c.Close(ctx, lost), protocol.SizeVerifyError)
+	devs, err := c.store.Devices(ctx, o.FID)
+	if must(t, err); len(devs) != 2 {
+		t.Errorf("got copies on %v to be deleted; want both", devs)
+	}
+	if _, err := c.store.Queued(ctx, store.DeleteQueue, o.FID); err != nil {
+		t.Errorf("the queue: got %v; want the fid in it", err)
+	}
+}
+
+func TestSeveralCopiesAreOfferedSpares(t *testing.T) {
+	c := newCluster(t, nil)
+	for copies, want := range map[int]int{0: 1, 1: 1, 2: 3, 99: 3} { // there are three devices
+		o, err := c.Open(t.Context(), command.OpenArgs{Domain: "images", Copies: copies, Local: true})
+		if must(t, err); len(o.Destinations) != want {
+			t.Errorf("%d copies: got %d destinations; want %d", copies, len(o.Destinations), want)
+		}
 	}
 }

@@ -141,8 +141,10 @@ type Upload struct {
 
 // Closing is what becomes of an upload when it succeeds.
 type Closing struct {
-	FID    mogile.FID
-	Dev    mogile.DevID
+	FID mogile.FID
+	Dev mogile.DevID
+	// Others are more devices that hold the content already; none of them twice.
+	Others []mogile.DevID
 	Domain mogile.DomainID
 	Key    mogile.Key
 	Class  mogile.ClassID
@@ -164,15 +166,15 @@ type Uploads interface {
 	// CloseUpload makes the upload the content of c.Key, all in one transaction:
 	// the tempfile row goes (ErrNotFound when somebody else had removed it), a
 	// file that had the key is replaced and its fid queued for deletion, the
-	// copy, the checksum and the file row come, replication is queued at once.
+	// copies, the checksum and the file row come, replication is queued at once.
 	// replaced is the fid that had the key, or 0. ErrDup: the fid is a visible
 	// file already. ErrNoDomain: c.Domain is gone; the upload stays open. A class
 	// that the domain does not have (any more) becomes its default class.
 	CloseUpload(ctx context.Context, c Closing) (replaced mogile.FID, err error)
 	// AbandonUpload gives an upload up, in one transaction: the tempfile row
-	// goes (ErrNotFound when somebody else had removed it), and the copy on dev
-	// is recorded and queued for deletion. dev is 0 when no device was tried.
-	AbandonUpload(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
+	// goes (ErrNotFound when somebody else had removed it), and the copies on devs
+	// are recorded and queued for deletion. A dev of 0 is no device.
+	AbandonUpload(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error
 	// SweepUploads abandons at most limit uploads opened longer ago than age:
 	// every device that was offered is taken to hold a copy. It returns how many
 	// rows it removed.

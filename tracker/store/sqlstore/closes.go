@@ -160,10 +160,10 @@ func addFiles(t *tx, all []store.Closing) error {
 	for some := range inTwos(all) {
 		var args []any
 		for _, c := range some {
-			args = append(args, c.FID, c.Domain, c.Key, c.Length, c.Class)
+			args = append(args, c.FID, c.Domain, c.Key, c.Length, c.Class, devCount(c))
 		}
 		_, err := t.exec("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES "+
-			repeated("(?, ?, ?, ?, ?, 1)", ", ", len(some)), args...)
+			repeated("(?, ?, ?, ?, ?, ?)", ", ", len(some)), args...)
 		if err != nil {
 			return err
 		}
@@ -172,10 +172,10 @@ func addFiles(t *tx, all []store.Closing) error {
 }
 
 func publishAll(t *tx, all []store.Closing) error {
-	copies := make([]copyRow, len(all))
+	copies := make([]copyRow, 0, len(all))
 	var sums []store.Closing
-	for i, c := range all {
-		copies[i] = copyRow{c.FID, c.Dev}
+	for _, c := range all {
+		copies = append(copies, copiesClosed(c)...)
 		if !c.Checksum.IsZero() {
 			sums = append(sums, c)
 		}

@@ -245,12 +245,23 @@ func takeKey(t *tx, c store.Closing) (replaced mogile.FID, err error) {
 
 // addFile reports whether neither the key nor the fid was taken.
 func addFile(t *tx, c store.Closing) (bool, error) {
-	return t.add("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (?, ?, ?, ?, ?, 1)",
-		c.FID, c.Domain, c.Key, c.Length, c.Class)
+	return t.add("INSERT INTO file (fid, dmid, dkey, length, classid, devcount) VALUES (?, ?, ?, ?, ?, ?)",
+		c.FID, c.Domain, c.Key, c.Length, c.Class, devCount(c))
+}
+
+func devCount(c store.Closing) int { return 1 + len(c.Others) }
+
+// copiesClosed are the rows of a file's copies.
+func copiesClosed(c store.Closing) []copyRow {
+	rows := []copyRow{{c.FID, c.Dev}}
+	for _, dev := range c.Others {
+		rows = append(rows, copyRow{c.FID, dev})
+	}
+	return rows
 }
 
 func publish(t *tx, c store.Closing) error {
-	if err := recordCopy(t, c.FID, c.Dev); err != nil {
+	if err := recordCopies(t, copiesClosed(c)...); err != nil {
 		return err
 	}
 	if !c.Checksum.IsZero() {
@@ -262,8 +273,8 @@ func publish(t *tx, c store.Closing) error {
 }
 
 // AbandonUpload implements [store.Uploads].
-func (s *Store) AbandonUpload(ctx context.Context, fid mogile.FID, dev mogile.DevID) error {
-	err := s.db.write(ctx, func(t *tx) error { return abandon(t, fid, []mogile.DevID{dev}) })
+func (s *Store) AbandonUpload(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
+	err := s.db.write(ctx, func(t *tx) error { return abandon(t, fid, devs) })
 	return wrap(err, "abandon upload %d", fid)
 }
 

@@ -74,6 +74,9 @@ func manyClosesEachPublishTheirOwn(e env) {
 		if i%4 == 1 {
 			c.Checksum = mogile.Checksum{Type: mogile.HashMD5, Sum: fmt.Appendf(nil, "%016d", i)}
 		}
+		if i%3 == 2 {
+			c.Others = []mogile.DevID{6, mogile.DevID(7 + i%2)}
+		}
 		if i%2 == 0 {
 			c.Domain, c.Class = other, class+mogile.ClassID(i%4/2)
 		}
@@ -88,14 +91,14 @@ func manyClosesEachPublishTheirOwn(e env) {
 		}
 	})
 	for i, c := range all {
-		want := store.File{FID: c.FID, Domain: c.Domain, Key: c.Key, Length: c.Length, Class: c.Class, DevCount: 1}
+		want := store.File{FID: c.FID, Domain: c.Domain, Key: c.Key, Length: c.Length, Class: c.Class, DevCount: 1 + len(c.Others)}
 		if want.Class != class {
 			want.Class = 0
 		}
 		f, devs, sum, err := e.s.Locate(e.ctx, c.Domain, c.Key)
 		e.must(err, "locate %q", c.Key)
 		e.same(f, want, "file of %q", c.Key)
-		e.same(devs, []mogile.DevID{c.Dev}, "devices of %q", c.Key)
+		e.same(devs, append([]mogile.DevID{c.Dev}, c.Others...), "devices of %q", c.Key)
 		e.same(sum.Equal(c.Checksum), true, "checksum of %q is its own", c.Key)
 		e.queued(store.ReplicateQueue, c.FID, true)
 		e.queued(store.DeleteQueue, c.FID, false)

@@ -13,12 +13,14 @@ var uploadChecks = []check{
 	{"AnExplicitFidIsRefusedOnceUsed", explicitFidIsRefusedOnceUsed},
 	{"ANewFidIsAboveAllThatIsKnown", newFidIsAboveAllThatIsKnown},
 	{"CloseMakesTheUploadVisible", closeMakesTheUploadVisible},
+	{"CloseRecordsAllCopies", closeRecordsAllCopies},
 	{"CloseDecidesDomainKeyAndClass", closeDecidesDomainKeyAndClass},
 	{"CloseIntoAClassThatIsGoneUsesTheDefault", closeIntoAClassThatIsGoneUsesTheDefault},
 	{"CloseIntoADomainThatIsGoneLeavesTheUploadOpen", closeIntoADomainThatIsGoneLeavesTheUploadOpen},
 	{"CloseReplacesAndDoomsTheOld", closeReplacesAndDoomsTheOld},
 	{"CloseOfNoUploadChangesNothing", closeOfNoUploadChangesNothing},
 	{"AbandonDoomsTheCopy", abandonDoomsTheCopy},
+	{"AbandonDoomsAllCopies", abandonDoomsAllCopies},
 	{"AbandonWithoutADeviceRecordsNoCopy", abandonWithoutADeviceRecordsNoCopy},
 	{"SweepAbandonsOldUploads", sweepAbandonsOldUploads},
 	{"SweepLeavesYoungUploads", sweepLeavesYoungUploads},
@@ -116,6 +118,19 @@ func closeMakesTheUploadVisible(e env) {
 	e.wants(store.ErrNotFound, err, "close twice")
 }
 
+func closeRecordsAllCopies(e env) {
+	fid := e.open("key")
+	c := closing(fid, "key")
+	c.Others = []mogile.DevID{5, 3}
+	_, err := e.s.CloseUpload(e.ctx, c)
+	e.must(err, "close upload")
+	f, err := e.s.FileByKey(e.ctx, dm, "key")
+	e.must(err, "find key")
+	e.same(f, store.File{FID: fid, Domain: dm, Key: "key", Length: 5, DevCount: 3}, "file")
+	e.devices(fid, 1, 3, 5)
+	e.queued(store.ReplicateQueue, fid, true)
+}
+
 func closeDecidesDomainKeyAndClass(e env) {
 	fid, other := e.open("opened"), e.domain("other")
 	class := e.class(mogile.Class{Domain: other, Name: "class", MinDevCount: 1})
@@ -190,6 +205,13 @@ func abandonDoomsTheCopy(e env) {
 	e.wants(store.ErrNotFound, e.s.AbandonUpload(e.ctx, fid, 2), "abandon twice")
 	_, err = e.s.CloseUpload(e.ctx, closing(fid, "key"))
 	e.wants(store.ErrNotFound, err, "close after abandon")
+}
+
+func abandonDoomsAllCopies(e env) {
+	fid := e.open("key")
+	e.must(e.s.AbandonUpload(e.ctx, fid, 3, 0, 2), "abandon upload")
+	e.devices(fid, 2, 3)
+	e.queued(store.DeleteQueue, fid, true)
 }
 
 func abandonWithoutADeviceRecordsNoCopy(e env) {
