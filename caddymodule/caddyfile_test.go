@@ -21,6 +21,7 @@ func TestWordsThatStandOnceAreRefusedTwice(t *testing.T) {
 	for _, words := range []string{
 		"key a\n key b", "cache_control a\n cache_control b", "location_cache off\n location_cache 2MiB",
 		"location_cache {\n ttl 1s\n ttl 2s\n }", "upload {\n max_size 1\n max_size 2\n }",
+		"upload {\n copies 1\n copies 2\n }", "upload {\n copies none\n }", "upload {\n copies 0\n }",
 		"upload {\n checksum on\n checksum off\n }", "upload {\n }\n upload {\n }",
 		"timeouts {\n idle 1s\n idle 2s\n }", "timeouts {\n }\n timeouts {\n }",
 	} {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/command"
 )
 
 // Handler is the edge: it serves the files of a MogileFS domain under short URLs
@@ -103,6 +104,11 @@ type Handler struct {
 
 // Upload bounds and checks uploads.
 type Upload struct {
+	// How many devices the bytes are on, each on another host as far as there are enough, before
+	// an upload is answered 201: at most 5. Trackers of MogileFS can record one only; with
+	// them an upload is answered when it is on one device. Default: 1.
+	Copies int `json:"copies,omitempty"`
+
 	// The largest file in bytes; larger ones are answered 413. Default: no bound.
 	MaxSize int64 `json:"max_size,omitempty"`
 
@@ -160,6 +166,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	config := edge.Config{
 		Tracker:      from.tracker,
 		Disks:        disksOf(app),
+		Copies:       h.Upload.Copies,
 		MaxUpload:    h.Upload.MaxSize,
 		NoChecksum:   h.Upload.NoChecksum,
 		CacheControl: h.CacheControl,
@@ -223,6 +230,9 @@ func (h *Handler) Validate() error {
 		return errors.New("zone and client_zone: one of them decides which addresses are used")
 	case h.ClientZone && !h.LocationCache.Off:
 		return errors.New("client_zone: who asks decides where a file is, so locations can't be cached: leave location_cache out")
+	}
+	if n := h.Upload.Copies; n < 0 || n > command.MaxCopies {
+		return fmt.Errorf("upload: %d copies: want 1 to %d; the class says how many there are in the end", n, command.MaxCopies)
 	}
 	return validateMethods(h.Methods, edgeMethods)
 }

@@ -35,6 +35,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			max_object <size>
 //		}
 //		upload {
+//			copies   <n>
 //			max_size <size>
 //			checksum on|off
 //		}
@@ -171,6 +172,8 @@ func (h *Handler) parseUpload(d *caddyfile.Dispenser) error {
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		var err error
 		switch d.Val() {
+		case "copies":
+			err = oneCount(d, &u.Copies)
 		case "max_size":
 			err = oneSize(d, &u.MaxSize)
 		case "checksum":

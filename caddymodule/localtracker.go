@@ -70,13 +70,13 @@ func (t localTracker) Open(ctx context.Context, u edge.Upload) (edge.Opened, err
 	}
 	opened, err := c.Open(ctx, command.OpenArgs{
 		Domain: u.Domain, Key: u.Key, Class: u.Class, Size: max(u.Size, 0),
-		Destinations: uploadDestinations, Zone: t.zone(ctx),
+		Destinations: uploadDestinations, Copies: u.Copies, Zone: t.zone(ctx),
 		Local: true, // our nodes and disks make directories themselves
 	})
 	if err != nil {
 		return edge.Opened{}, asEdgeError(err)
 	}
-	return edge.Opened{FID: opened.FID, Hash: opened.Class.Hash, Destinations: opened.Destinations}, nil
+	return edge.Opened{FID: opened.FID, Hash: opened.Class.Hash, Destinations: opened.Destinations, Copies: u.Copies}, nil
 }
 
 // Close makes an upload visible.
@@ -85,20 +85,29 @@ func (t localTracker) Close(ctx context.Context, done edge.Closing) error {
 	if err != nil {
 		return err
 	}
-	return asEdgeError(c.Close(ctx, command.CloseArgs{
+	first := done.Copies[0]
+	args := command.CloseArgs{
 		Domain: done.Domain, Key: done.Key, FID: done.FID,
-		Dev: done.Copy.Dev, URL: done.Copy.URL,
-		Size: done.Size, Checksum: done.Checksum, Stored: done.Stored, Zone: t.zone(ctx),
-	}))
+		Dev: first.Dev, URL: first.URL, Stored: first.Stored,
+		Size: done.Size, Checksum: done.Checksum, Zone: t.zone(ctx),
+	}
+	for _, at := range done.Copies[1:] {
+		args.Others = append(args.Others, command.StoredCopy(at))
+	}
+	return asEdgeError(c.Close(ctx, args))
 }
 
 // Abandon gives an upload up.
-func (t localTracker) Abandon(ctx context.Context, _ mogile.DomainName, fid mogile.FID, at mogile.Copy) error {
+func (t localTracker) Abandon(ctx context.Context, _ mogile.DomainName, fid mogile.FID, tried ...mogile.Copy) error {
 	c, err := t.commands(ctx)
 	if err != nil {
 		return err
 	}
-	return asEdgeError(c.Abandon(ctx, fid, at.Dev))
+	var devs []mogile.DevID
+	for _, at := range tried {
+		devs = append(devs, at.Dev)
+	}
+	return asEdgeError(c.Abandon(ctx, fid, devs...))
 }
 
 // Repair has fsck look at a file.
@@ -128,6 +137,8 @@ var edgeErrors = map[protocol.Code]error{
 	protocol.NoKey:       edge.ErrBadRequest,
 	protocol.UnregClass:  edge.ErrBadRequest,
 	protocol.NoDevices:   edge.ErrNoDevices,
+	// The one command of ours that other trackers don't have is the close of several copies.
+	protocol.UnknownCommand: edge.ErrOneCopy,
 }
 
 func asEdgeError(err error) error {

@@ -43,7 +43,7 @@ func (t remoteTracker) Open(ctx context.Context, u edge.Upload) (edge.Opened, er
 		return edge.Opened{}, err
 	}
 	opened, err := c.OpenUpload(ctx, client.Upload{
-		Domain: u.Domain, Key: u.Key, Class: u.Class, Size: max(u.Size, 0), Zone: t.zone,
+		Domain: u.Domain, Key: u.Key, Class: u.Class, Size: max(u.Size, 0), Zone: t.zone, Copies: u.Copies,
 	})
 	if err != nil {
 		return edge.Opened{}, asEdgeError(err)
@@ -53,7 +53,7 @@ func (t remoteTracker) Open(ctx context.Context, u edge.Upload) (edge.Opened, er
 		// The upload goes on, with MD5, which most classes keep if any.
 		t.log.Warn("look up what checksums the class keeps", zap.Error(err))
 	}
-	return edge.Opened{FID: opened.FID, Hash: hash, Destinations: opened.Destinations}, nil
+	return edge.Opened{FID: opened.FID, Hash: hash, Destinations: opened.Destinations, Copies: opened.Copies}, nil
 }
 
 // Close makes an upload visible. The tracker looks at the node itself, so that the
@@ -64,24 +64,34 @@ func (t remoteTracker) Close(ctx context.Context, done edge.Closing) error {
 		return err
 	}
 	err = c.CloseUpload(ctx, client.Closing{
-		Domain: done.Domain, Key: done.Key, FID: done.FID, Copy: done.Copy,
+		Domain: done.Domain, Key: done.Key, FID: done.FID, Copy: done.Copies[0].Copy, Others: others(done.Copies),
 		Size: done.Size, Checksum: done.Checksum, Zone: t.zone,
 	})
 	t.changed(done.Domain, done.Key) // after a failure too: it may have happened
 	return asEdgeError(err)
 }
 
+// others are all copies but the first.
+func others(stored []edge.StoredCopy) (more []mogile.Copy) {
+	for _, at := range stored[1:] {
+		more = append(more, at.Copy)
+	}
+	return more
+}
+
 // Abandon gives an upload up. Without a destination there is nothing that the tracker
 // could be told; it sweeps the upload away itself.
-func (t remoteTracker) Abandon(ctx context.Context, domain mogile.DomainName, fid mogile.FID, at mogile.Copy) error {
-	if at.Dev == 0 {
+func (t remoteTracker) Abandon(ctx context.Context, domain mogile.DomainName, fid mogile.FID, tried ...mogile.Copy) error {
+	if len(tried) == 0 {
 		return nil
 	}
 	c, err := t.shared.get(ctx)
 	if err != nil {
 		return err
 	}
-	return asEdgeError(c.AbandonUpload(ctx, client.Closing{Domain: domain, FID: fid, Copy: at, Zone: t.zone}))
+	return asEdgeError(c.AbandonUpload(ctx, client.Closing{
+		Domain: domain, FID: fid, Copy: tried[0], Others: tried[1:], Zone: t.zone,
+	}))
 }
 
 // Delete makes a key unknown.

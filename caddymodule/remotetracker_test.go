@@ -201,7 +201,7 @@ func TestZonesChooseTheHostsAddresses(t *testing.T) {
 }
 
 func TestAnUploadWithoutADestinationIsLeftToTheSweep(t *testing.T) {
-	if err := (remoteTracker{}).Abandon(t.Context(), "images", 7, mogile.Copy{}); err != nil {
+	if err := (remoteTracker{}).Abandon(t.Context(), "images", 7); err != nil {
 		t.Errorf("got %v; want no error, and nobody asked", err)
 	}
 }

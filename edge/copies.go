@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/edge/health"
+	"github.com/mogilefs/caddy-mogilefs/edge/upload"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -143,7 +144,7 @@ func (e *Edge) goodFirst(to []mogile.Copy) []mogile.Copy {
 }
 
 // errNode marks a failure of the node, beside which those of a device are.
-var errNode = errors.New("node does not answer")
+var errNode = upload.ErrNode
 
 // blame logs why a copy was passed over, and draws the consequences: for the copy, when it
 // is not the file, and else for the node or the device. A device that has no room for more

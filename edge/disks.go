@@ -1,10 +1,9 @@
 package edge
 
 import (
-	"errors"
-	"io"
 	"os"
 
+	"github.com/mogilefs/caddy-mogilefs/edge/upload"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -23,14 +22,7 @@ type Disks interface {
 }
 
 // NewCopy is a copy that is being written.
-type NewCopy interface {
-	io.Writer
-	// Commit makes the copy whole and durable. After an error there is no copy, and
-	// Abort need not be called.
-	Commit() error
-	// Abort leaves nothing behind.
-	Abort()
-}
+type NewCopy = upload.Copy
 
 // ErrNoSpace is what errors of destinations wrap when the device is full.
-var ErrNoSpace = errors.New("no space on device")
+var ErrNoSpace = upload.ErrNoSpace

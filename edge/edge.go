@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -41,6 +42,8 @@ type Config struct {
 	Timeouts Timeouts
 	// MaxUpload is the largest upload in bytes; 0 means no limit.
 	MaxUpload int64
+	// Copies is how many devices an upload is on before it is answered; 0 means 1.
+	Copies int
 	// NoChecksum leaves uploads unhashed, but for those with a Content-MD5.
 	NoChecksum bool
 	// CacheControl is sent with every file; empty means none.
@@ -93,6 +96,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("timeouts %+v: want none below 0", t)
 	case c.Hedge < 0:
 		return fmt.Errorf("hedge after %v: want 0 for never, or more", c.Hedge)
+	case c.Copies < 0:
+		return fmt.Errorf("%d copies of an upload: want 0 for one, or more", c.Copies)
 	case c.MaxUpload < 0:
 		return fmt.Errorf("largest upload of %d bytes: want 0 for no limit, or more", c.MaxUpload)
 	}
@@ -109,6 +114,8 @@ type Edge struct {
 	health  *health.Board
 	ours    *health.Board // health, when it is ours
 	hedges  hedges
+	// oneCopy is for saying once that the tracker records one copy of an upload only.
+	oneCopy sync.Once
 	// background is probes, reports to the tracker, and attempts.
 	background *background.Background
 	load       cache.Load // askTracker, made once and not by each request

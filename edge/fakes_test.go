@@ -87,6 +87,11 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f != nil && f(w, r, content):
 	case r.Method == http.MethodPut:
 		n.take(w, r)
+	case r.Method == http.MethodDelete && ok:
+		n.mu.Lock()
+		delete(n.files, r.URL.Path)
+		n.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
 	case !ok:
 		w.WriteHeader(http.StatusNotFound)
 	default:
@@ -195,6 +200,9 @@ type tracker struct {
 	opened       []edge.Upload
 	closed       []edge.Closing
 	abandoned    []mogile.FID
+	tried        []mogile.Copy // of what was abandoned last
+	copies       int           // how many it can record, by its word
+	oneCopy      bool          // it records one, whatever was said
 }
 
 func newTracker() *tracker {
@@ -273,7 +281,7 @@ func (k *tracker) Open(_ context.Context, up edge.Upload) (edge.Opened, error) {
 	}
 	k.opened = append(k.opened, up)
 	k.last++
-	return edge.Opened{FID: k.last, Hash: k.hash, Destinations: k.destinations(k.last)}, nil
+	return edge.Opened{FID: k.last, Hash: k.hash, Destinations: k.destinations(k.last), Copies: k.copies}, nil
 }
 
 func (k *tracker) Close(_ context.Context, c edge.Closing) error {
@@ -282,20 +290,31 @@ func (k *tracker) Close(_ context.Context, c edge.Closing) error {
 	if err := k.beginLocked("close", c.Domain); err != nil {
 		return err
 	}
+	if len(c.Copies) > 1 && k.oneCopy {
+		return edge.ErrOneCopy
+	}
 	k.closed = append(k.closed, c)
-	k.keys[c.Key] = mogile.Location{FID: c.FID, Length: c.Size, Checksum: c.Checksum, Copies: []mogile.Copy{c.Copy}}
+	loc := mogile.Location{FID: c.FID, Length: c.Size, Checksum: c.Checksum}
+	for _, at := range c.Copies {
+		loc.Copies = append(loc.Copies, at.Copy)
+	}
+	k.keys[c.Key] = loc
 	return nil
 }
 
-func (k *tracker) Abandon(ctx context.Context, domain mogile.DomainName, fid mogile.FID, c mogile.Copy) error {
+func (k *tracker) Abandon(ctx context.Context, domain mogile.DomainName, fid mogile.FID, tried ...mogile.Copy) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if at := k.destinations(fid); domain != "images" || len(at) > 0 && !slices.Contains(at, c) {
-		return fmt.Errorf("abandon fid %d of domain %s at %v: it was opened at %v", fid, domain, c, at)
+	at := k.destinations(fid)
+	for _, c := range tried {
+		if domain != "images" || !slices.Contains(at, c) {
+			return fmt.Errorf("abandon fid %d of domain %s at %v: it was opened at %v", fid, domain, c, at)
+		}
 	}
+	k.tried = tried
 	k.calls["abandon"]++
 	k.abandoned = append(k.abandoned, fid)
 	return k.fault["abandon"]

@@ -18,7 +18,7 @@ import (
 // put answers a PUT.
 //
 // Order: 1. what can be refused without the body is refused; 2. open at the tracker;
-// 3. the bytes go to a destination, durably; 4. close at the tracker, which makes
+// 3. the bytes go to a destination, or to several (package upload), durably; 4. close at the tracker, which makes
 // them the key's content; 5. the cached location is invalidated; 6. 201. A crash or
 // failure before 4 leaves the key as it was, and bytes on a device that abandon (or
 // the tracker's sweep of old uploads) removes. After a failure in 4 the new content
@@ -100,15 +100,15 @@ func (e *Edge) store(ctx context.Context, req Request, b *upload.Body) (mogile.F
 	b.Hash(opened.Hash, !e.config.NoChecksum)
 	// From here on the client may go away: what was begun is ended in order.
 	ctx = context.WithoutCancel(ctx)
-	c, err := e.upload(opened, b)
-	req.Outcome.Copy = c.Dev
+	stored, tried, err := e.upload(ctx, opened, b)
 	req.Outcome.mark("write")
 	if err == nil {
-		err = e.close(ctx, req, opened, c, b)
+		req.Outcome.Copy = stored[0].Dev
+		err = e.closeAll(ctx, req, opened, stored, b)
 		req.Outcome.mark("close")
 	}
 	if err != nil {
-		e.abandon(ctx, req, opened.FID, c)
+		e.abandon(ctx, req, opened.FID, tried...)
 		return 0, err
 	}
 	return opened.FID, nil
@@ -117,24 +117,25 @@ func (e *Edge) store(ctx context.Context, req Request, b *upload.Body) (mogile.F
 func (e *Edge) open(ctx context.Context, req Request, size int64) (Opened, error) {
 	ctx, cancel := e.nodesContext(ctx)
 	defer cancel()
-	opened, err := e.config.Tracker.Open(ctx, Upload{Domain: req.Domain, Key: req.Key, Class: req.Class, Size: size})
+	opened, err := e.config.Tracker.Open(ctx, Upload{Domain: req.Domain, Key: req.Key, Class: req.Class, Size: size, Copies: e.config.Copies})
 	if err != nil {
 		return Opened{}, fmt.Errorf("open upload: %w", err)
 	}
-	if len(opened.Destinations) == 0 {
-		e.abandon(ctx, req, opened.FID, mogile.Copy{})
+	if len(opened.Destinations) < e.copies(opened) {
+		e.abandon(ctx, req, opened.FID)
 		return Opened{}, fmt.Errorf("open upload %d: %w", opened.FID, ErrNoDevices)
 	}
 	return opened, nil
 }
 
-func (e *Edge) close(ctx context.Context, req Request, opened Opened, c mogile.Copy, b *upload.Body) error {
+func (e *Edge) close(ctx context.Context, req Request, opened Opened, stored []mogile.Copy, b *upload.Body) error {
 	ctx, cancel := e.nodesContext(ctx)
 	defer cancel()
-	err := e.config.Tracker.Close(ctx, Closing{
-		Domain: req.Domain, Key: req.Key, FID: opened.FID, Copy: c,
-		Size: b.Passed(), Checksum: b.Checksum(), Stored: e.local(c),
-	})
+	closing := Closing{Domain: req.Domain, Key: req.Key, FID: opened.FID, Size: b.Passed(), Checksum: b.Checksum()}
+	for _, c := range stored {
+		closing.Copies = append(closing.Copies, StoredCopy{Copy: c, Stored: e.local(c)})
+	}
+	err := e.config.Tracker.Close(ctx, closing)
 	e.forget(req)
 	if err != nil {
 		return fmt.Errorf("close upload %d: %w", opened.FID, err)
@@ -154,70 +155,34 @@ func (e *Edge) nodesContext(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(ctx, e.config.Timeouts.Tracker+e.config.Timeouts.FirstByte)
 }
 
-func (e *Edge) abandon(ctx context.Context, req Request, fid mogile.FID, c mogile.Copy) {
+func (e *Edge) abandon(ctx context.Context, req Request, fid mogile.FID, tried ...mogile.Copy) {
 	ctx, cancel := e.trackerContext(ctx)
 	defer cancel()
-	if err := e.config.Tracker.Abandon(ctx, req.Domain, fid, c); err != nil {
+	if err := e.config.Tracker.Abandon(ctx, req.Domain, fid, tried...); err != nil {
 		e.log.Warn("abandon upload", zap.Uint64("fid", uint64(fid)), zap.Error(err))
 	}
 }
 
-// upload writes the body to the first destination that takes it and returns that;
-// with an error, the one tried last. A destination that fails is followed by the
-// next as long as the body can be had again from its beginning. What lies on the
-// failed one is not abandoned, because that would give up the fid.
-func (e *Edge) upload(opened Opened, b *upload.Body) (mogile.Copy, error) {
-	var err error
-	var c mogile.Copy
-	for _, c = range e.goodFirst(opened.Destinations) {
-		if err = e.write(c, opened.FID, b); err == nil {
-			return c, nil
-		}
-		switch {
-		case errors.Is(err, upload.ErrUnusable): // at any destination
-			return c, fmt.Errorf("%w: %w", ErrBadRequest, err)
-		case errors.Is(err, upload.ErrTooLarge):
-			return c, fmt.Errorf("%w: %w", ErrTooLarge, err)
-		}
-		e.blame(c, opened.FID, err)
-		if !b.Rewind() {
-			break
-		}
+// upload writes the body to as many destinations as there are to be copies, and returns
+// those; and beside them all that may have something of it.
+func (e *Edge) upload(ctx context.Context, opened Opened, b *upload.Body) (stored, tried []mogile.Copy, err error) {
+	to, at := e.goodFirst(opened.Destinations), devices{e, opened.FID}
+	if n := e.copies(opened); n > 1 {
+		stored, tried, err = upload.Several(ctx, at, to, b, n, e.limits())
+	} else {
+		var c mogile.Copy
+		c, err = upload.One(at, to, b)
+		stored, tried = []mogile.Copy{c}, []mogile.Copy{c}
 	}
-	return c, fmt.Errorf("upload fid %d: %w: %w", opened.FID, ErrNotStored, err)
-}
-
-// write writes the body to one destination.
-func (e *Edge) write(c mogile.Copy, fid mogile.FID, b *upload.Body) error {
-	dst, err := e.create(c, fid, b)
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, upload.ErrNotStored):
+		err = fmt.Errorf("upload fid %d: %w: %w", opened.FID, ErrNotStored, err)
+	case errors.Is(err, upload.ErrUnusable):
+		err = fmt.Errorf("%w: %w", ErrBadRequest, err)
+	case errors.Is(err, upload.ErrTooLarge):
+		err = fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
-	committed := false
-	defer func() {
-		if !committed {
-			dst.Abort()
-		}
-	}()
-	if err := b.Pump(dst); err != nil {
-		return err
-	}
-	if err := b.Verify(); err != nil {
-		return err
-	}
-	committed = true // whatever it returns
-	return dst.Commit()
-}
-
-func (e *Edge) create(c mogile.Copy, fid mogile.FID, b *upload.Body) (NewCopy, error) {
-	if !e.local(c) {
-		return e.newRemote(c, b)
-	}
-	dst, err := e.config.Disks.Create(c, fid, b.Size)
-	if err != nil {
-		return nil, fmt.Errorf("create local copy: %w", err)
-	}
-	return dst, nil
+	return stored, tried, err
 }
 
 // remove answers a DELETE.

@@ -80,7 +80,7 @@ func TestUploadIsStoredAndReadBack(t *testing.T) {
 					}
 					sum := md5.Sum(content)
 					c := h.tracker.closed[0]
-					if c.Size != int64(size) || c.Stored != (where == "local") || !c.Checksum.Equal(mogile.Checksum{Type: mogile.HashMD5, Sum: sum[:]}) {
+					if c.Size != int64(size) || c.Copies[0].Stored != (where == "local") || !c.Checksum.Equal(mogile.Checksum{Type: mogile.HashMD5, Sum: sum[:]}) {
 						t.Errorf("closed: got %+v; want size %d, stored=%t and its MD5", c, size, where == "local")
 					}
 					if puts := n.requests("PUT"); where == "remote" {
@@ -345,8 +345,8 @@ func TestUploadGoesToTheNextDestination(t *testing.T) {
 			h.toNodes(bad, good)
 			h.put("a", content).want(t, http.StatusCreated)
 			h.get("a").wantBody(t, http.StatusOK, content)
-			if c := h.tracker.closed[0]; c.Copy != good.copyOf(1) || len(h.tracker.abandoned) != 0 {
-				t.Errorf("got closed at %+v, abandoned %v; want closed at the good node", c.Copy, h.tracker.abandoned)
+			if c := h.tracker.closed[0]; c.Copies[0].Copy != good.copyOf(1) || len(h.tracker.abandoned) != 0 {
+				t.Errorf("got closed at %+v, abandoned %v; want closed at the good node", c.Copies, h.tracker.abandoned)
 			}
 		})
 	}

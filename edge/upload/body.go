@@ -119,6 +119,17 @@ func (b *Body) Verify() error {
 	return nil
 }
 
+// Again is a body of what has passed, to be had from src this time, and held against the
+// length and, when that is computed, the MD5 of what passed.
+func (b *Body) Again(src io.Reader) *Body {
+	again := New(src, Terms{Answer: http.Header{}, Size: b.passed, Buffers: b.Buffers})
+	if d := b.digest[mogile.HashMD5]; d != nil {
+		again.MD5 = d.Sum(nil)
+	}
+	again.Hash(mogile.HashNone, false)
+	return again
+}
+
 // Rewind makes the next pump begin at the first byte; false when some are gone.
 func (b *Body) Rewind() bool {
 	b.next = 0

@@ -1,4 +1,4 @@
-package edge
+package upload
 
 import (
 	"context"
@@ -9,9 +9,6 @@ import (
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/mogilefs/caddy-mogilefs/edge/upload"
-	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
 // remote is a copy that is being put to a node. The request runs in a goroutine and
@@ -28,6 +25,14 @@ type remote struct {
 	running sync.WaitGroup // the request's goroutine, which sets err
 	err     error
 }
+
+// Why a node does not take a copy.
+var (
+	// ErrNode: it can't be reached, or hangs up, beside which all else is a device's fault.
+	ErrNode = errors.New("node does not answer")
+	// ErrNoSpace: the device is full.
+	ErrNoSpace = errors.New("no space on device")
+)
 
 var errNodeStalled = errors.New("node took nothing in time")
 
@@ -52,20 +57,20 @@ const maxNodeBody = 4 << 10
 // errGivenUp is why a request ends whose body turned out unusable.
 var errGivenUp = errors.New("upload given up")
 
-// newRemote begins the PUT. A length that is known is sent as Content-Length; else
+// Remote begins the PUT of the body to a node's url. It is given up when the node takes nothing
+// for limits.Write, or does not answer for limits.Commit after the end. A length that is known is sent as Content-Length; else
 // the body goes in chunks with a Content-MD5 behind it, by which a node can tell
 // that it is whole (docs/spec/storage-node.md §2.3). The request does not end with the
 // client's: whoever called decides.
-func (e *Edge) newRemote(c mogile.Copy, b *upload.Body) (NewCopy, error) {
+func Remote(nodes http.RoundTripper, url string, b *Body, limits Limits) (Copy, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	out, in := io.Pipe()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, c.URL, out)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, out)
 	if err != nil {
 		cancel(nil)
 		return nil, fmt.Errorf("put copy: %w", err)
 	}
-	t := e.config.Timeouts
-	w := &remote{pipe: in, cancel: cancel, idle: t.Idle, answer: t.FirstByte}
+	w := &remote{pipe: in, cancel: cancel, idle: limits.Write, answer: limits.Commit}
 	req.ContentLength = b.Size
 	if b.Size == 0 {
 		req.Body = http.NoBody
@@ -79,7 +84,7 @@ func (e *Edge) newRemote(c mogile.Copy, b *upload.Body) (NewCopy, error) {
 	}
 	w.watch = time.AfterFunc(w.idle, func() { cancel(errNodeStalled) })
 	w.watch.Stop() // until Write: a client that is slow to begin is not the node's fault
-	w.running.Go(func() { w.run(e.nodes, req, out) })
+	w.running.Go(func() { w.run(nodes, req, out) })
 	return w, nil
 }
 
@@ -95,7 +100,7 @@ func (w *remote) run(nodes http.RoundTripper, req *http.Request, out *io.PipeRea
 func put(nodes http.RoundTripper, req *http.Request) error {
 	resp, err := nodes.RoundTrip(req)
 	if err != nil {
-		return fmt.Errorf("put copy: %w: %w", errNode, err)
+		return fmt.Errorf("put copy: %w: %w", ErrNode, err)
 	}
 	defer resp.Body.Close()
 	switch {
