@@ -23,6 +23,8 @@ func TestWordsThatStandOnceAreRefusedTwice(t *testing.T) {
 		"location_cache {\n ttl 1s\n ttl 2s\n }", "upload {\n max_size 1\n max_size 2\n }",
 		"upload {\n copies 1\n copies 2\n }", "upload {\n copies none\n }", "upload {\n copies 0\n }",
 		"upload {\n checksum on\n checksum off\n }", "upload {\n }\n upload {\n }",
+		"signed {\n key a 0123456789abcdef\n }\n signed {\n key b 0123456789abcdef\n }", "signed", "signed {\n }",
+		"signed {\n key a\n }", "signed {\n secret a\n }", "signed on {\n key a b\n }",
 		"timeouts {\n idle 1s\n idle 2s\n }", "timeouts {\n }\n timeouts {\n }",
 	} {
 		wantAdaptError(t, ":8080 {\n mogilefs {\n "+words+"\n }\n}\n")

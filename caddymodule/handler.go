@@ -43,10 +43,14 @@ type Handler struct {
 	// are allowed. Default: the domain's default class.
 	Class []string `json:"class,omitempty"`
 
-	// What clients may do: `GET` (which brings HEAD), `PUT`, `DELETE`, and `PURGE`, which
-	// has this process forget what it remembers of the key. Others are answered 405.
+	// What clients may do: `GET` (which brings HEAD), `PUT`, `POST` (which uploads as PUT
+	// does, with the body as it is), `DELETE`, and `PURGE`, which has this process forget what it remembers of the key. Others are answered 405.
 	// Default: `GET`.
 	Methods []string `json:"methods,omitempty"`
+
+	// Serve only requests whose URL is signed, and not too old; others are answered 403 before
+	// anything is looked up. Default: signatures are not looked at.
+	Signed *Signed `json:"signed,omitempty"`
 
 	// Trackers of other processes to ask. Default: the tracker of this process.
 	Tracker *RemoteTrackers `json:"tracker,omitempty"`
@@ -193,6 +197,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if config.Contents, err = h.contents(from); err != nil {
 		return fmt.Errorf("content_cache: %w", err)
 	}
+	if err := h.Signed.provision(); err != nil {
+		return fmt.Errorf("signed: %w", err)
+	}
 	h.edge, err = edge.New(config)
 	return err
 }
@@ -250,6 +257,9 @@ func (h *Handler) Cleanup() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if !allows(h.Methods, r.Method) {
 		return methodNotAllowed(w, r, h.allow)
+	}
+	if err := h.Signed.verify(w, r); err != nil {
+		return err
 	}
 	a := &account{key: h.key(r)}
 	a.show(r.Context())

@@ -18,7 +18,10 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		domain         <domain>
 //		key            <template>
 //		class          <class>...
-//		methods        GET|PUT|DELETE|PURGE...
+//		methods        GET|PUT|POST|DELETE|PURGE...
+//		signed {
+//			key <id> <secret>
+//		}
 //		tracker        <address>... {
 //			tls_trust_pool  <module> ...
 //			tls_client_auth <certificate file> <key file>
@@ -85,6 +88,12 @@ func (h *Handler) parseWord(d *caddyfile.Dispenser) (err error) {
 	case "methods":
 		h.Methods, err = someArgs(d, h.Methods)
 		return err
+	case "signed":
+		if h.Signed != nil {
+			return d.Err("signed stands twice: put all keys into one block")
+		}
+		h.Signed = new(Signed)
+		return h.Signed.parse(d)
 	case "tracker":
 		if h.Tracker != nil {
 			return d.Err("tracker stands twice: put all addresses into one line")

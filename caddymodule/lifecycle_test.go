@@ -56,7 +56,7 @@ func TestAConfigThatCantRunLeavesTheOldOneAsItWas(t *testing.T) {
 		"another's devid":    {changed("storage node1", "storage node2", "address NODE", "address 127.0.0.2:7500"), []string{"device 1", `belongs to host "node1"`}},
 		"policy":             {changed("domain images", "domain images {\n class c 2 {\n replpolicy Nonsense()\n }\n }"), []string{`class "c"`, "Nonsense"}},
 		"job":                {changed("listen TRACKER", "listen TRACKER\n workers cleaner 1"), []string{"cleaner", "replicate"}},
-		"half-way":           {changed("methods GET PUT DELETE", "methods GET BREW"), []string{"BREW", "GET, PUT, DELETE"}},
+		"half-way":           {changed("methods GET PUT DELETE", "methods GET BREW"), []string{"BREW", "GET, PUT, POST, DELETE"}},
 		"little cache":       {changed("methods GET PUT DELETE", "location_cache 1KiB"), []string{"location_cache", "1048576"}},
 		"no tracker":         {changed("tracker {", "domain x {", "listen TRACKER", "", "database sqlite {env.MOGILEFS_TEST_DIR}/data/mogilefs.db", "", "setting mogstored_stream_port STREAM", "", "register", "", "domain images", ""), []string{"no tracker"}},
 		"unknown node":       {changed("mogilefs_storage", "mogilefs_storage node7"), []string{"node7", "node1"}},

@@ -12,7 +12,7 @@ import (
 // What can be done to a file, and on the edge.
 var (
 	fileMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete}
-	edgeMethods = []string{http.MethodGet, http.MethodPut, http.MethodDelete, methodPurge}
+	edgeMethods = []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete, methodPurge}
 )
 
 // validateMethods refuses what nobody serves.
@@ -44,10 +44,14 @@ func allowHeader(methods []string) string {
 
 func methodNotAllowed(w http.ResponseWriter, r *http.Request, allow string) error {
 	w.Header().Set("Allow", allow)
+	refuseBody(w, r)
+	return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
+}
+
+// refuseBody ends the connection to a client that waits for word before it sends a body that
+// nobody will read. Since Caddy wraps bodies, net/http would wait for it too.
+func refuseBody(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 && r.Header.Get("Expect") != "" {
-		// The client waits for word before it sends a body that nobody will
-		// read. Since Caddy wraps bodies, net/http would wait for it too.
 		w.Header().Set("Connection", "close")
 	}
-	return caddyhttp.Error(http.StatusMethodNotAllowed, fmt.Errorf("method %s is not allowed", r.Method))
 }

@@ -221,9 +221,13 @@ func TestHandlersThatCantBeAreRefused(t *testing.T) {
 	t.Setenv("MOGILEFS_TEST_NOBODY", "")
 	missing := filepath.Join(t.TempDir(), "missing.pem")
 	for handler, want := range map[string]string{
-		``:                                    "name remote ones",
-		`"tracker": {}`:                       "no tracker",
-		`"tracker": {"addresses": ["a:b:c"]}`: `tracker address "a:b:c"`,
+		``:                         "name remote ones",
+		tracker + `, "signed": {}`: "want one at least",
+		tracker + `, "signed": {"keys": [{"id": "a", "secret": "short"}]}`:                                             "5 bytes",
+		tracker + `, "signed": {"keys": [{"id": "a", "secret": "{env.MOGILEFS_TEST_NOBODY}"}]}`:                        "MOGILEFS_TEST_NOBODY",
+		tracker + `, "upload": {"copies": 6}`:                                                                          "want 1 to 5",
+		`"tracker": {}`:                                                                                                "no tracker",
+		`"tracker": {"addresses": ["a:b:c"]}`:                                                                          `tracker address "a:b:c"`,
 		`"tracker": {"addresses": ["tracker:0"]}`:                                                                      "port",
 		`"tracker": {"addresses": ["http://tracker"]}`:                                                                 "tls://host:port",
 		`"tracker": {"addresses": ["a", "a:7001"]}`:                                                                    "the same tracker",

@@ -40,7 +40,7 @@ func TestErrorsAreThoseOfThePage(t *testing.T) {
 		"ErrUnknownKey": ErrUnknownKey, "ErrUnknownDomain": ErrUnknownDomain, "ErrBadRequest": ErrBadRequest,
 		"ErrTooLarge": ErrTooLarge, "ErrPrecondition": ErrPrecondition, "ErrNoSpace": ErrNoSpace,
 		"ErrNoDevices": ErrNoDevices, "ErrNoCopy": ErrNoCopy, "ErrNotStored": ErrNotStored,
-		"ErrUnavailable": ErrUnavailable, "ErrClientGone": ErrClientGone,
+		"ErrForm": ErrForm, "ErrUnavailable": ErrUnavailable, "ErrClientGone": ErrClientGone,
 	}
 	onPage := map[error]int{}
 	for _, cells := range rows(t, "../docs/edge.md", "## Errors") {

@@ -189,7 +189,7 @@ func (q Request) field() zap.Field {
 	return zap.Dict("file", zap.String("domain", string(q.Domain)), zap.String("key", string(q.Key)))
 }
 
-// Serve answers a GET, HEAD, PUT or DELETE; other methods are the caller's to
+// Serve answers a GET, HEAD, PUT, POST or DELETE; other methods are the caller's to
 // refuse. It returns nil when the request was answered. It returns an *[Error],
 // and nothing else, when nothing was written yet: the caller answers. When a body
 // can't be finished after its header went out, Serve panics with
@@ -208,7 +208,7 @@ func (e *Edge) Serve(w http.ResponseWriter, r *http.Request, req Request) error 
 	}
 	var err *Error
 	switch r.Method {
-	case http.MethodPut:
+	case http.MethodPut, http.MethodPost:
 		err = e.put(w, r, req)
 	case http.MethodDelete:
 		err = e.remove(w, r, req)

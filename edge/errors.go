@@ -36,6 +36,8 @@ var (
 	ErrNotStored = errors.New("no device took the file")
 	// ErrTooLarge: the upload is over Config.MaxUpload.
 	ErrTooLarge = errors.New("upload too large")
+	// ErrForm: the body is a form and not a file.
+	ErrForm = errors.New("a form can't be stored: send the file itself as the body, without multipart/form-data")
 	// ErrPrecondition: If-Match or If-None-Match forbids the write.
 	ErrPrecondition = errors.New("precondition failed")
 	// ErrClientGone: the client went away before its answer.
@@ -59,6 +61,7 @@ var statuses = [...]struct {
 	{ErrUnknownDomain, http.StatusNotFound},
 	{ErrBadRequest, http.StatusBadRequest},
 	{ErrTooLarge, http.StatusRequestEntityTooLarge},
+	{ErrForm, http.StatusUnsupportedMediaType},
 	{ErrPrecondition, http.StatusPreconditionFailed},
 	{ErrNoSpace, http.StatusInsufficientStorage},
 	{ErrNoDevices, http.StatusServiceUnavailable},

@@ -15,7 +15,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
-// put answers a PUT.
+// put answers a PUT, or a POST, which means the same here.
 //
 // Order: 1. what can be refused without the body is refused; 2. open at the tracker;
 // 3. the bytes go to a destination, or to several (package upload), durably; 4. close at the tracker, which makes
@@ -45,13 +45,16 @@ func (e *Edge) put(w http.ResponseWriter, r *http.Request, req Request) *Error {
 	return nil
 }
 
-// newBody checks what a PUT's header promises.
+// newBody checks what the header promises.
 func (e *Edge) newBody(w http.ResponseWriter, r *http.Request, req Request) (*upload.Body, *Error) {
 	if slices.ContainsFunc(strings.Split(string(req.Key), "/"), isDots) {
 		return nil, badRequest("key %q has a . or .. segment", string(req.Key))
 	}
 	if r.Header.Get("Content-Range") != "" {
 		return nil, badRequest("a part of a file can't be put (RFC 9110 §14.5)")
+	}
+	if r.Method == http.MethodPost && isForm(r.Header) {
+		return nil, &Error{Status: http.StatusUnsupportedMediaType, Err: ErrForm}
 	}
 	sum, err := upload.ContentMD5(r.Header)
 	if err != nil {
@@ -64,6 +67,14 @@ func (e *Edge) newBody(w http.ResponseWriter, r *http.Request, req Request) (*up
 		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Err: ErrTooLarge}
 	}
 	return b, nil
+}
+
+// isForm recognises what browsers send for a form with a file. It is refused because the file
+// would be stored with the form's lines around it. Other types are only names: curl calls
+// what it sends with --data-binary a form, too.
+func isForm(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data")
 }
 
 func isDots(segment string) bool { return segment == "." || segment == ".." }

@@ -499,3 +499,32 @@ func TestLargeUploadDoesNotGrowMemory(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+func TestAPostIsAnUpload(t *testing.T) {
+	h := build(t, func(c *edge.Config) { c.MaxUpload = 100_000 })
+	h.toDisks()
+	content := noise(1000)
+	post := func(body io.Reader, headers ...string) reply {
+		return h.do(http.MethodPost, "a", body, headers...)
+	}
+	// As curl has it with --data-binary.
+	got := post(bytes.NewReader(content), "Content-Type", "application/x-www-form-urlencoded", "Content-MD5", md5Of(content))
+	got.want(t, http.StatusCreated)
+	got.wantHeader(t, "Etag", `"1"`)
+	h.get("a").wantBody(t, http.StatusOK, content)
+	post(io.MultiReader(bytes.NewReader(content))).want(t, http.StatusCreated)
+	post(bytes.NewReader(content), "If-None-Match", "*").want(t, http.StatusPreconditionFailed)
+	post(bytes.NewReader(content), "Content-MD5", md5Of(nil)).want(t, http.StatusBadRequest)
+	post(bytes.NewReader(noise(100_001))).want(t, http.StatusRequestEntityTooLarge)
+	for _, form := range []string{"multipart/form-data; boundary=x", "Multipart/Form-Data"} {
+		got := post(bytes.NewReader(content), "Content-Type", form)
+		got.want(t, http.StatusUnsupportedMediaType)
+		if !strings.Contains(string(got.body), "send the file itself") {
+			t.Errorf("%s: got %q; want the way out", form, got.body)
+		}
+	}
+	h.put("a", content, "Content-Type", "multipart/form-data; boundary=x").want(t, http.StatusCreated) // a file is a file
+	if got := h.tracker.count("open"); got != 4 {
+		t.Errorf("got %d uploads opened; want 4", got)
+	}
+}

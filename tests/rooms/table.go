@@ -38,6 +38,7 @@ var table = map[string]row{
 
 	"edge/background": {},
 	"edge/buffer":     {},
+	"edge/signature":  {},
 	"edge/upload":     {ours: []string{"mogile", "edge/buffer"}},
 
 	"tracker": {
