@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,12 @@ type Handler struct {
 	// The key. Placeholders are allowed. Default: the request's path without its
 	// leading slash, so that `handle_path` gives what follows its prefix.
 	Key string `json:"key,omitempty"`
+
+	// URLs of copies, with blanks between them, as applications name them in X-REPROXY-URL:
+	// the file that they are copies of is served, whatever its key, if it is in the domain. The
+	// hosts in them are not looked at: the trackers know where the copies are. Placeholders
+	// are allowed. Default: the key says which file.
+	Reproxy string `json:"reproxy,omitempty"`
 
 	// The class of uploads: the first of these that is not empty. Placeholders
 	// are allowed. Default: the domain's default class.
@@ -238,6 +245,9 @@ func (h *Handler) Validate() error {
 	case h.ClientZone && !h.LocationCache.Off:
 		return errors.New("client_zone: who asks decides where a file is, so locations can't be cached: leave location_cache out")
 	}
+	if h.Reproxy != "" && (h.Key != "" || !slices.Equal(h.Methods, []string{http.MethodGet})) {
+		return errors.New("reproxy: the URLs say which file is to be sent: leave key and methods out")
+	}
 	if n := h.Upload.Copies; n < 0 || n > command.MaxCopies {
 		return fmt.Errorf("upload: %d copies: want 1 to %d; the class says how many there are in the end", n, command.MaxCopies)
 	}
@@ -266,7 +276,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if r.Method == methodPurge {
 		return h.purge(w, r, a)
 	}
-	err := h.serve(w, r, a)
+	err := h.serveWhat(w, r, a)
 	if err == nil {
 		return nil
 	}
@@ -277,7 +287,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return asHandlerError(w, err)
 }
 
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, a *account) error {
+// serveWhat finds out what is asked for.
+func (h *Handler) serveWhat(w http.ResponseWriter, r *http.Request, a *account) error {
+	if h.Reproxy != "" {
+		return h.reproxy(w, r, a)
+	}
+	return h.serve(w, r, a, 0)
+}
+
+// serve serves the fid, or when that is 0, the key.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, a *account, fid mogile.FID) error {
 	h.asked.hold()
 	defer func() {
 		if err := h.asked.letGo(); err != nil {
@@ -287,6 +306,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, a *account) erro
 	return h.edge.Serve(w, r, edge.Request{
 		Domain:  h.domain(r),
 		Key:     a.key,
+		FID:     fid,
 		Class:   mogile.ClassName(firstNotEmpty(r.Context(), h.Class)),
 		Outcome: &a.Outcome,
 	})

@@ -17,6 +17,7 @@ func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	mogilefs [<matcher>] [<domain>] {
 //		domain         <domain>
 //		key            <template>
+//		reproxy        <template>
 //		class          <class>...
 //		methods        GET|PUT|POST|DELETE|PURGE...
 //		signed {
@@ -82,6 +83,8 @@ func (h *Handler) parseWord(d *caddyfile.Dispenser) (err error) {
 		return oneArg(d, &h.Domain)
 	case "key":
 		return oneArg(d, &h.Key)
+	case "reproxy":
+		return oneArg(d, &h.Reproxy)
 	case "class":
 		h.Class, err = someArgs(d, h.Class)
 		return err

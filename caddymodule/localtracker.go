@@ -59,6 +59,16 @@ func (t localTracker) Locate(ctx context.Context, domain mogile.DomainName, key 
 	return loc, asEdgeError(err)
 }
 
+// LocateFID asks where the copies of a fid are.
+func (t localTracker) LocateFID(ctx context.Context, domain mogile.DomainName, fid mogile.FID) (mogile.Location, error) {
+	c, err := t.commands(ctx)
+	if err != nil {
+		return mogile.Location{}, err
+	}
+	loc, err := c.LocateFID(ctx, domain, fid, t.zone(ctx))
+	return loc, asEdgeError(err)
+}
+
 // uploadDestinations is how many devices an upload may fall back on.
 const uploadDestinations = 3
 

@@ -36,6 +36,16 @@ func (t remoteTracker) Locate(ctx context.Context, domain mogile.DomainName, key
 	return loc, asEdgeError(err)
 }
 
+// LocateFID asks where the copies of a fid are.
+func (t remoteTracker) LocateFID(ctx context.Context, domain mogile.DomainName, fid mogile.FID) (mogile.Location, error) {
+	c, err := t.shared.get(ctx)
+	if err != nil {
+		return mogile.Location{}, err
+	}
+	loc, err := c.LocateFID(ctx, domain, fid, t.zone)
+	return loc, asEdgeError(err)
+}
+
 // Open begins an upload.
 func (t remoteTracker) Open(ctx context.Context, u edge.Upload) (edge.Opened, error) {
 	c, err := t.shared.get(ctx)

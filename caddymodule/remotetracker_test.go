@@ -221,8 +221,10 @@ func TestHandlersThatCantBeAreRefused(t *testing.T) {
 	t.Setenv("MOGILEFS_TEST_NOBODY", "")
 	missing := filepath.Join(t.TempDir(), "missing.pem")
 	for handler, want := range map[string]string{
-		``:                         "name remote ones",
-		tracker + `, "signed": {}`: "want one at least",
+		``:                                       "name remote ones",
+		tracker + `, "reproxy": "a", "key": "b"`: "leave key and methods out",
+		tracker + `, "reproxy": "a", "methods": ["PUT"]`:                                                               "leave key and methods out",
+		tracker + `, "signed": {}`:                                                                                     "want one at least",
 		tracker + `, "signed": {"keys": [{"id": "a", "secret": "short"}]}`:                                             "5 bytes",
 		tracker + `, "signed": {"keys": [{"id": "a", "secret": "{env.MOGILEFS_TEST_NOBODY}"}]}`:                        "MOGILEFS_TEST_NOBODY",
 		tracker + `, "upload": {"copies": 6}`:                                                                          "want 1 to 5",

@@ -179,6 +179,9 @@ func newPool(connect time.Duration) *http.Transport {
 type Request struct {
 	Domain mogile.DomainName
 	Key    mogile.Key
+	// FID, unless it is 0, is the content that is asked for, whatever its key; Key is not
+	// looked at then. Only for a GET or HEAD.
+	FID mogile.FID
 	// Class is for uploads; empty means the domain's default.
 	Class mogile.ClassName
 	// Outcome, unless it is nil, learns what becomes of the request.
@@ -203,7 +206,9 @@ func (e *Edge) Serve(w http.ResponseWriter, r *http.Request, req Request) error 
 	if e.config.ServerTiming {
 		req.Outcome.clock = time.Now()
 	}
-	if err := req.Key.Validate(); err != nil {
+	if req.FID != 0 {
+		req.Key = fidKey(req.FID)
+	} else if err := req.Key.Validate(); err != nil {
 		return badRequest("%w", err)
 	}
 	var err *Error

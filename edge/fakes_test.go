@@ -273,6 +273,20 @@ func (k *tracker) Locate(_ context.Context, domain mogile.DomainName, key mogile
 	return loc, nil
 }
 
+func (k *tracker) LocateFID(_ context.Context, domain mogile.DomainName, fid mogile.FID) (mogile.Location, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.beginLocked("locate fid", domain); err != nil {
+		return mogile.Location{}, err
+	}
+	for _, loc := range k.keys {
+		if loc.FID == fid {
+			return loc, nil
+		}
+	}
+	return mogile.Location{}, fmt.Errorf("locate fid %d: %w", fid, edge.ErrUnknownKey)
+}
+
 func (k *tracker) Open(_ context.Context, up edge.Upload) (edge.Opened, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -58,7 +58,9 @@ func (e *Edge) describeWhole(h http.Header, entry *cache.Entry, key mogile.Key) 
 	f := new(fields)
 	tag, modified, length := texts(entry)
 	e.describeBriefly(h, f, tag, modified)
-	f.set(h, "Content-Type", semantics.ContentType(key))
+	if _, set := h["Content-Type"]; !set { // by an application that answers through us
+		f.set(h, "Content-Type", semantics.ContentType(key))
+	}
 	f.set(h, "Accept-Ranges", "bytes")
 	f.set(h, "Content-Length", length)
 }

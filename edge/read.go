@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -91,7 +92,7 @@ func (e *Edge) locateAgain(ctx context.Context, req Request) (cache.Found, error
 func (e *Edge) askTracker(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error) {
 	ctx, cancel := e.trackerContext(ctx)
 	defer cancel()
-	loc, err := e.config.Tracker.Locate(ctx, domain, key)
+	loc, err := e.lookUp(ctx, domain, key)
 	if errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrUnknownDomain) {
 		return loc, fmt.Errorf("locate: %w: %w", cache.ErrAbsent, err)
 	}
@@ -99,6 +100,23 @@ func (e *Edge) askTracker(ctx context.Context, domain mogile.DomainName, key mog
 		return loc, fmt.Errorf("locate: %w", err)
 	}
 	return loc, nil
+}
+
+// fidKey is what a fid is remembered by among the keys, none of which begins so.
+func fidKey(fid mogile.FID) mogile.Key { return fidKeys + mogile.Key(fid.String()) }
+
+const fidKeys = "\x00"
+
+// lookUp asks the tracker about a key or a fid.
+func (e *Edge) lookUp(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error) {
+	if digits, ok := strings.CutPrefix(string(key), fidKeys); ok {
+		fid, err := mogile.ParseFID(digits)
+		if err != nil {
+			return mogile.Location{}, err
+		}
+		return e.config.Tracker.LocateFID(ctx, domain, fid)
+	}
+	return e.config.Tracker.Locate(ctx, domain, key)
 }
 
 // answer sends the file, or what the conditions make of it. It returns an error only
@@ -216,7 +234,7 @@ func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, ent
 		e.writeHeader(w, req, http.StatusPartialContent)
 		err = t.send(w, src, first)
 	default:
-		err = t.sendParts(w, src, semantics.NewMultipart(spans, semantics.ContentType(req.Key), entry.Length))
+		err = t.sendParts(w, src, semantics.NewMultipart(spans, h.Get("Content-Type"), entry.Length))
 	}
 	if err != nil {
 		e.abort(r.Context(), req, err)

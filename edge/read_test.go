@@ -290,3 +290,22 @@ func allocated() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.TotalAlloc
 }
+
+func TestAFidIsServedWhateverItsKey(t *testing.T) {
+	h := build(t)
+	n := newNode(t, 1)
+	content := noise(10_000)
+	fid := h.tracker.add("dir/a.png", content, n)
+	for range 3 {
+		got := h.get("other.jpg", "X-Fid", fid.String(), "Range", "bytes=10-19")
+		got.wantBody(t, http.StatusPartialContent, content[10:20])
+		got.wantHeader(t, "Content-Type", "application/octet-stream") // nobody says what it is
+	}
+	if located := h.tracker.count("locate fid"); located != 1 {
+		t.Errorf("got the tracker asked %d times; want the location remembered", located)
+	}
+	h.get("other.jpg", "X-Fid", fid.String(), "X-Domain", "nowhere").want(t, http.StatusNotFound)
+	h.get("dir/a.png", "X-Fid", "99").want(t, http.StatusNotFound)
+	h.get("other.jpg").want(t, http.StatusNotFound)
+	h.get("%00"+fid.String()).want(t, http.StatusBadRequest) // how fids are remembered is nobody's business
+}

@@ -63,6 +63,9 @@ func (h *house) serve(w http.ResponseWriter, r *http.Request) {
 		Key:    mogile.Key(strings.TrimPrefix(r.URL.Path, "/")),
 		Class:  mogile.ClassName(r.Header.Get("X-Class")),
 	}
+	if fid, err := mogile.ParseFID(r.Header.Get("X-Fid")); err == nil {
+		req.FID = fid
+	}
 	if req.Domain == "" {
 		req.Domain = "images"
 	}

@@ -14,6 +14,8 @@ type Tracker interface {
 	// Locate finds the copies of a key, best first. A key without a readable copy
 	// is no error: the location then has no copies.
 	Locate(ctx context.Context, domain mogile.DomainName, key mogile.Key) (mogile.Location, error)
+	// LocateFID is Locate of whatever key of the domain has the fid.
+	LocateFID(ctx context.Context, domain mogile.DomainName, fid mogile.FID) (mogile.Location, error)
 	// Open begins an upload. Nothing is visible until Close.
 	Open(ctx context.Context, up Upload) (Opened, error)
 	// Close makes the upload the content of its key. When it returns nil that is

@@ -47,6 +47,29 @@ func (c *Client) Locate(ctx context.Context, domain mogile.DomainName, key mogil
 	return loc, nil
 }
 
+// LocateFID is Locate of whatever key of the domain has the fid. It asks for the key first:
+// no answer has a fid's copies as readers are to try them.
+func (c *Client) LocateFID(ctx context.Context, domain mogile.DomainName, fid mogile.FID, zone Zone) (mogile.Location, error) {
+	if fid == 0 {
+		return mogile.Location{}, protocol.Fail(protocol.UnknownKey)
+	}
+	var args protocol.Pairs
+	args.Add("from", (fid - 1).String()) // those after it
+	args.AddInt("to", 1)                 // so many
+	v, err := c.Do(ctx, "list_fids", args)
+	if err != nil {
+		return mogile.Location{}, err
+	}
+	if v["fid_1_fid"] != fid.String() || v["fid_1_domain"] != string(domain) {
+		return mogile.Location{}, protocol.Fail(protocol.UnknownKey)
+	}
+	loc, err := c.Locate(ctx, domain, mogile.Key(v["fid_1_key"]), zone)
+	if err == nil && loc.FID != fid { // overwritten since
+		return mogile.Location{}, protocol.Fail(protocol.UnknownKey)
+	}
+	return loc, err
+}
+
 // locate asks for paths and for what else there is to know of the file in one piece,
 // as neither answer has it all.
 func (c *Client) locate(ctx context.Context, domain mogile.DomainName, key mogile.Key, zone Zone, verify bool) (mogile.Location, error) {

@@ -489,3 +489,31 @@ func TestAnOldTrackerThatKnowsOneCopyHasDoneNothing(t *testing.T) {
 		t.Errorf("close at ours, and then at the other: got %v; want the answer lost", err)
 	}
 }
+
+func TestAFidIsLocatedByItsKey(t *testing.T) {
+	f := newFake(t)
+	f.on("list_fids", say("OK fid_count=1&fid_1_fid=7&fid_1_domain=images&fid_1_key=a+b&fid_1_length=5"))
+	f.on("get_paths", say("OK paths=1&path1="+url1))
+	f.on("file_info", say(info7))
+	c := newClient(t, addrs(f))
+	loc, err := c.LocateFID(t.Context(), "images", 7, client.MainZone)
+	if err != nil || loc.FID != 7 || loc.Length != 5 || len(loc.Copies) != 1 {
+		t.Fatalf("got %+v, %v; want fid 7 with its copy", loc, err)
+	}
+	if got := f.lines("list_fids"); len(got) != 1 || got[0] != "list_fids from=6&to=1" {
+		t.Errorf("got %q; want the fid after 6", got)
+	}
+	for _, tc := range []struct {
+		domain mogile.DomainName
+		fid    mogile.FID
+	}{{"other", 7}, {"images", 6}, {"images", 0}} {
+		if _, err := c.LocateFID(t.Context(), tc.domain, tc.fid, client.MainZone); !errors.Is(err, protocol.UnknownKey) {
+			t.Errorf("fid %d of %s: got %v; want it unknown", tc.fid, tc.domain, err)
+		}
+	}
+	f.on("get_paths", say("OK paths=1&path1="+later)) // overwritten meanwhile
+	f.on("file_info", say(info8))
+	if _, err := c.LocateFID(t.Context(), "images", 7, client.MainZone); !errors.Is(err, protocol.UnknownKey) {
+		t.Errorf("overwritten: got %v; want it unknown", err)
+	}
+}

@@ -2,11 +2,13 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
@@ -33,6 +35,22 @@ func (c *Commands) Locate(ctx context.Context, domain mogile.DomainName, key mog
 		loc.Near++
 	}
 	return loc, nil
+}
+
+// LocateFID is Locate of whatever key of the domain has the fid.
+func (c *Commands) LocateFID(ctx context.Context, domain mogile.DomainName, fid mogile.FID, zone topology.Zone) (mogile.Location, error) {
+	f, err := c.store.FileByFID(ctx, fid)
+	if errors.Is(err, store.ErrNotFound) {
+		return mogile.Location{}, protocol.Fail(protocol.UnknownKey)
+	}
+	if err != nil {
+		return mogile.Location{}, fmt.Errorf("find fid %d: %w", fid, err)
+	}
+	loc, err := c.Locate(ctx, domain, f.Key, zone)
+	if err == nil && loc.FID != fid { // another domain's, or overwritten since
+		return mogile.Location{}, protocol.Fail(protocol.UnknownKey)
+	}
+	return loc, err
 }
 
 // Repair has fsck look at a file soon, without a run of fsck, because somebody found one of

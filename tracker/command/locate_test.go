@@ -174,3 +174,23 @@ func TestAFileIsQueuedForFsckByWhoFindsAWrongCopy(t *testing.T) {
 		t.Errorf("got %q; want fsck woken", got)
 	}
 }
+
+func TestLocateFIDFindsOnlyWhatTheDomainHas(t *testing.T) {
+	c := newCluster(t, nil)
+	ctx := t.Context()
+	fid := c.upload("k")
+	loc, err := c.LocateFID(ctx, "images", fid, topology.Zone{})
+	if err != nil || loc.FID != fid || len(loc.Copies) != 1 {
+		t.Errorf("got %+v, %v; want fid %d with its copy", loc, err, fid)
+	}
+	_, err = c.LocateFID(ctx, "images", fid+1, topology.Zone{})
+	fails(t, err, protocol.UnknownKey)
+	_, err = c.store.CreateDomain(ctx, "other")
+	must(t, err)
+	c.runs("clear_cache", "OK ")
+	_, err = c.LocateFID(ctx, "other", fid, topology.Zone{})
+	fails(t, err, protocol.UnknownKey)
+	c.upload("k")
+	_, err = c.LocateFID(ctx, "images", fid, topology.Zone{})
+	fails(t, err, protocol.UnknownKey)
+}
