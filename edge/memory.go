@@ -11,6 +11,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge/buffer"
 	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
+	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
 // findContent looks for the file in memory, or has it brought there for all who ask for
@@ -73,7 +74,8 @@ func (e *Edge) filler(req Request, entry *cache.Entry, verify, doubts bool) cach
 	return func(ctx context.Context, to *cache.Filling) error {
 		r := (&http.Request{ProtoMajor: 1}).WithContext(ctx)
 		t := e.newSender(r, req, entry, doubts)
-		t.left = e.order(entry.Location)
+		t.left, t.verify = e.order(entry.Location), verify
+		var suspects []mogile.Copy
 		for {
 			src, err := t.open(t.whole())
 			if err != nil {
@@ -87,14 +89,30 @@ func (e *Edge) filler(req Request, entry *cache.Entry, verify, doubts bool) cach
 				return nil
 			}
 			if err = check(entry, to.Bytes()); err == nil {
+				e.setAllAside(suspects, entry.FID)
 				return nil
 			}
-			if err := t.pass(ctx, err); err != nil {
-				return err
+			// Of several copies that gave a part each, any may be the wrong one. The last
+			// gives all of it now; if that is right, it was one of the others.
+			if suspects = t.suspects(); suspects == nil {
+				if err := t.pass(ctx, err); err != nil {
+					return err
+				}
 			}
 			to.Restart()
 		}
 	}
+}
+
+// suspects are the copies of which one may have given wrong bytes, but for the one that gave
+// the last; nil when that gave all. The sender begins anew.
+func (t *sender) suspects() []mogile.Copy {
+	from := t.from
+	t.from = nil
+	if len(from) < 2 {
+		return nil
+	}
+	return from[:len(from)-1]
 }
 
 // check compares the bytes with the tracker's checksum.

@@ -384,3 +384,41 @@ func (c *counter) Write(p []byte) (int, error) {
 	c.n += len(p)
 	return len(p), nil
 }
+
+// TestWrongBytesAreReportedAndLeftAside also when they were only the first part of what two
+// copies gave: the one that goes on is not to blame, and gives all.
+func TestWrongBytesAreReportedAndLeftAside(t *testing.T) {
+	content := noise(200_000)
+	wrong := slices.Clone(content)
+	wrong[10]++
+	sum := md5.Sum(content)
+	for name, f := range map[string]fault{"all of it": nil, "before another goes on": dieAfter(100_000)} {
+		t.Run(name, func(t *testing.T) {
+			fids := make(chan mogile.FID, 10)
+			h, contents := inMemory(t, cache.ContentsConfig{}, func(c *edge.Config) {
+				c.Tracker = repairing{c.Tracker.(*tracker), fids}
+				c.Timeouts = edge.Timeouts{}
+			})
+			bad, good := newNode(t, 1), newNode(t, 2)
+			fid := h.tracker.add("a", content, good)
+			bad.put(fid, wrong)
+			bad.breaks(f)
+			h.tracker.set("a", mogile.Location{
+				FID: fid, Length: 200_000, Checksum: mogile.Checksum{Type: mogile.HashMD5, Sum: sum[:]},
+				Copies: []mogile.Copy{bad.copyOf(fid), good.copyOf(fid)},
+			})
+			h.get("a").wantBody(t, http.StatusOK, content)
+			awaitKept(t, contents, fid, len(content))
+			if got := <-fids; got != fid {
+				t.Errorf("got fid %d reported; want %d", got, fid)
+			}
+			contents.Remove(fid)
+			bad.breaks(nil)
+			asked := len(bad.requests("GET"))
+			h.get("a").wantBody(t, http.StatusOK, content)
+			if got := len(bad.requests("GET")); got != asked {
+				t.Error("got the wrong copy asked again; want it left aside")
+			}
+		})
+	}
+}

@@ -8,6 +8,13 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
+func (e *Edge) setAllAside(copies []mogile.Copy, fid mogile.FID) {
+	for _, c := range copies {
+		e.log.Warn("copy gave wrong bytes", zap.Uint64("fid", uint64(fid)), zap.Uint32("dev", uint32(c.Dev)), zap.String("url", c.URL))
+		e.setAside(c, fid)
+	}
+}
+
 // setAside leaves a copy that is not the file aside for a while, and has the tracker see to
 // it, if that can.
 func (e *Edge) setAside(c mogile.Copy, fid mogile.FID) {

@@ -28,6 +28,9 @@ type sender struct {
 
 	// content is the file in memory or on its way there; nil when it comes from a copy.
 	content *cache.Content
+	// from are the copies that gave bytes, in their order.
+	from   []mogile.Copy
+	verify bool // from is of interest
 	// asked is set when the tracker was asked again; its answer is in left.
 	asked bool
 }
@@ -51,6 +54,9 @@ func (t *sender) open(s semantics.Span) (io.ReadCloser, error) {
 		if err == nil {
 			t.doubts = false
 			t.req.Outcome.Copy = t.left[0].Dev
+			if t.verify {
+				t.from = append(t.from, t.left[0])
+			}
 			return src, nil
 		}
 		if errors.Is(err, errMoved) {
