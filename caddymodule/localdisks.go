@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -15,7 +16,10 @@ import (
 // localDisks is the storage nodes of this process as the edge sees them.
 type localDisks []*StorageNode
 
-var _ edge.Disks = localDisks{}
+var (
+	_ edge.Disks      = localDisks{}
+	_ edge.FileReader = localDisks{}
+)
 
 // disksOf collects an app's nodes; nil when it has none.
 func disksOf(app *App) edge.Disks {
@@ -42,6 +46,15 @@ func (d localDisks) Open(c mogile.Copy, fid mogile.FID) (*os.File, error) {
 		return nil, errNotLocal
 	}
 	return n.OpenCopy(c.Dev, fid)
+}
+
+// ReadCopy reads from a copy.
+func (d localDisks) ReadCopy(c mogile.Copy, fid mogile.FID, p []byte, off int64) (int64, time.Time, error) {
+	n, ok := d.node(c)
+	if !ok {
+		return 0, time.Time{}, errNotLocal
+	}
+	return n.ReadCopy(c.Dev, fid, p, off)
 }
 
 // Create begins a copy.

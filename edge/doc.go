@@ -9,14 +9,15 @@
 // there for somebody else, is sent from it (memory.go). Else the copies are tried in order,
 // those on this process's own [Disks] first (copies.go), and last those of which package
 // health knows that they are in trouble: a local file is handed
-// bare to the connection, so that the system sends it; a remote one is fetched from
+// bare to the connection, so that the system sends it, or is read when it is small
+// (small.go); a remote one is fetched from
 // its node (fetch.go). A copy that fails in the middle is continued from another at
 // the same offset, for a fid's bytes never change (send.go). When all have failed, or one
 // is not where it was remembered to be, the tracker is asked once more, past the cache.
 //
 // A PUT (put.go) opens an upload at the tracker and pumps the body, hashing it, into
-// the first destination, which is a local file or a PUT to a node; only the close at
-// the tracker makes the key visible.
+// the first destination, which is a local file or a PUT to a node, or into several
+// (package upload); only the close at the tracker makes the key visible.
 //
 // It does not authenticate, does not choose domain, key or class, writes no error
 // pages, and never names a node, device or path in a reply.

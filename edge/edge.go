@@ -15,6 +15,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/edge/background"
 	"github.com/mogilefs/caddy-mogilefs/edge/buffer"
 	"github.com/mogilefs/caddy-mogilefs/edge/health"
+	"github.com/mogilefs/caddy-mogilefs/edge/hedge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -113,7 +114,8 @@ type Edge struct {
 	buffers buffer.Pool
 	health  *health.Board
 	ours    *health.Board // health, when it is ours
-	hedges  hedges
+	parts   *buffer.Parts
+	hedges  hedge.Budget
 	// oneCopy is for saying once that the tracker records one copy of an upload only.
 	oneCopy sync.Once
 	// background is probes, reports to the tracker, and attempts.
@@ -133,6 +135,7 @@ func New(config Config) (*Edge, error) {
 		e.health = e.ours
 	}
 	e.load = e.askTracker
+	e.parts = buffer.NewParts(&e.buffers)
 	if e.nodes == nil {
 		e.pool = newPool(config.Timeouts.Connect)
 		e.nodes = e.pool

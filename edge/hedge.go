@@ -6,90 +6,22 @@ import (
 	"io"
 	"os"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/mogilefs/caddy-mogilefs/edge/hedge"
 	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
-
-// hedges bounds how many requests ask a second copy: one in hedgeShare over time, and
-// hedgeBurst more at once. When all nodes are slow, asking twice would make them slower.
-type hedges struct {
-	spent atomic.Int64 // in parts of a hedge, never below 0 for long
-}
-
-const (
-	hedgeShare = 10
-	hedgeBurst = 32
-)
-
-// earn counts a request.
-func (h *hedges) earn() {
-	if h.spent.Load() > 0 {
-		h.spent.Add(-1)
-	}
-}
-
-// take reports whether there may be a hedge.
-func (h *hedges) take() bool {
-	if h.spent.Add(hedgeShare) > hedgeShare*hedgeBurst {
-		h.spent.Add(-hedgeShare)
-		return false
-	}
-	return true
-}
-
-// race is two copies that are opened at the same time.
-type race struct {
-	done chan raced // has room for both
-
-	mu   sync.Mutex // guards over
-	over bool
-}
-
-// raced is how an attempt of a race ended.
-type raced struct {
-	mogile.Copy
-	src io.ReadCloser
-	err error
-}
-
-// arrive delivers an attempt's result, or closes it when nobody waits any more.
-func (r *race) arrive(x raced) {
-	r.mu.Lock()
-	over := r.over
-	if !over {
-		r.done <- x
-	}
-	r.mu.Unlock()
-	if over && x.src != nil {
-		x.src.Close()
-	}
-}
-
-// end closes what arrived and was not taken.
-func (r *race) end() {
-	r.mu.Lock()
-	r.over = true
-	r.mu.Unlock()
-	for len(r.done) > 0 {
-		if x := <-r.done; x.src != nil {
-			x.src.Close()
-		}
-	}
-}
 
 // race opens the present copy and, when its first byte is not there after Config.Hedge, the
 // next one as well. The first to have a byte wins and becomes the present copy; the other
 // attempt is cancelled, and its copy is the next. An error is about the present copy.
 func (t *sender) race(s semantics.Span) (io.ReadCloser, error) {
-	t.e.hedges.earn()
-	r := race{done: make(chan raced, 2)}
-	defer r.end()
+	t.e.hedges.Earn()
+	r := hedge.NewRace()
+	defer r.End()
 	first, second := t.attempt(0), t.attempt(1)
-	cancel, ok := t.enter(&r, first, s)
+	cancel, ok := t.enter(r, first, s)
 	if !ok {
 		return t.openCopy(t.r.Context(), first, s)
 	}
@@ -98,27 +30,27 @@ func (t *sender) race(s semantics.Span) (io.ReadCloser, error) {
 	for running := 1; ; {
 		select {
 		case <-late.C:
-			if !t.e.healthy([]mogile.Copy{second.Copy}) || !t.e.hedges.take() {
+			if !t.e.healthy([]mogile.Copy{second.Copy}) || !t.e.hedges.Take() {
 				continue
 			}
-			cancelSecond, ok := t.enter(&r, second, s)
+			cancelSecond, ok := t.enter(r, second, s)
 			if !ok {
 				continue
 			}
 			running++
 			cancelFirst := cancel
 			cancel = func(winner mogile.Copy) { cancelFirst(winner); cancelSecond(winner) }
-		case x := <-r.done:
+		case x := <-r.Arrived:
 			running--
 			t.front(x.Copy)
-			if x.err == nil {
+			if x.Err == nil {
 				cancel(x.Copy)
-				return x.src, nil
+				return x.Src, nil
 			}
 			if running == 0 {
-				return nil, x.err
+				return nil, x.Err
 			}
-			if err := t.pass(t.r.Context(), x.err); err != nil {
+			if err := t.pass(t.r.Context(), x.Err); err != nil {
 				cancel(mogile.Copy{})
 				return nil, err
 			}
@@ -137,7 +69,7 @@ func (t *trial) front(c mogile.Copy) {
 
 // enter begins an attempt, unless there is too much in the background already. The
 // function cancels it, unless it is the winner's.
-func (t *sender) enter(r *race, c attempt, s semantics.Span) (cancel func(winner mogile.Copy), ok bool) {
+func (t *sender) enter(r *hedge.Race, c attempt, s semantics.Span) (cancel func(winner mogile.Copy), ok bool) {
 	ctx, stop := context.WithCancel(t.r.Context())
 	own := *t // so that only senders with a hedge go to the heap
 	ok = t.e.background.Start(func(context.Context) {
@@ -147,7 +79,7 @@ func (t *sender) enter(r *race, c attempt, s semantics.Span) (cancel func(winner
 		} else {
 			stop()
 		}
-		r.arrive(raced{c.Copy, src, err})
+		r.Arrive(hedge.Arrival{Copy: c.Copy, Src: src, Err: err})
 	})
 	if !ok {
 		stop()

@@ -53,7 +53,7 @@ func (e *Edge) newBody(w http.ResponseWriter, r *http.Request, req Request) (*up
 	if r.Header.Get("Content-Range") != "" {
 		return nil, badRequest("a part of a file can't be put (RFC 9110 §14.5)")
 	}
-	if r.Method == http.MethodPost && isForm(r.Header) {
+	if r.Method == http.MethodPost && upload.IsForm(r.Header) {
 		return nil, &Error{Status: http.StatusUnsupportedMediaType, Err: ErrForm}
 	}
 	sum, err := upload.ContentMD5(r.Header)
@@ -67,14 +67,6 @@ func (e *Edge) newBody(w http.ResponseWriter, r *http.Request, req Request) (*up
 		return nil, &Error{Status: http.StatusRequestEntityTooLarge, Err: ErrTooLarge}
 	}
 	return b, nil
-}
-
-// isForm recognises what browsers send for a form with a file. It is refused because the file
-// would be stored with the form's lines around it. Other types are only names: curl calls
-// what it sends with --data-binary a form, too.
-func isForm(h http.Header) bool {
-	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data")
 }
 
 func isDots(segment string) bool { return segment == "." || segment == ".." }

@@ -81,6 +81,9 @@ func (t *sender) openCopy(ctx context.Context, c attempt, s semantics.Span) (io.
 	if !t.e.local(c.Copy) {
 		return t.fetch(ctx, c, s)
 	}
+	if f, err := t.e.openSmall(c.Copy, t.entry, s); f != nil || err != nil {
+		return f, err
+	}
 	f, err := t.e.openLocal(c.Copy, t.entry)
 	if err != nil {
 		return nil, err
@@ -192,6 +195,13 @@ func newCopies(old, again *cache.Entry) []mogile.Copy {
 // system can send it without its bytes passing through us.
 func (t *sender) copy(w io.Writer, src io.ReadCloser, s semantics.Span) (int64, error) {
 	defer src.Close()
+	if part, ok := src.(*buffer.Part); ok {
+		n, err := part.WriteTo(w)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", errClient, err)
+		}
+		return n, err
+	}
 	f, isFile := src.(*os.File)
 	rf, direct := w.(io.ReaderFrom)
 	if !isFile || !direct || t.r.ProtoMajor != 1 {

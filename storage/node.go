@@ -212,6 +212,26 @@ func (n *Node) OpenCopy(dev mogile.DevID, fid mogile.FID) (*os.File, error) {
 	return d.Open(copyName(dev, fid))
 }
 
+// ReadCopy fills p with the bytes of a fid's file from off on, and returns the file's length and
+// when it was modified; fs.ErrNotExist when it is absent. A small file that is read over and
+// over stays open between reads. When the file has not so many bytes, p is not filled, and
+// the length says so.
+func (n *Node) ReadCopy(dev mogile.DevID, fid mogile.FID, p []byte, off int64) (length int64, modified time.Time, err error) {
+	d, err := n.devices.get(dev)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	f, err := n.files.Open(d.Device, copyName(dev, fid))
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	defer f.Release()
+	if off+int64(len(p)) <= f.Size() {
+		_, err = f.ReadAt(p, off)
+	}
+	return f.Size(), f.About.modified, err
+}
+
 // CreateCopy begins the file of a fid; size is -1 when it is not known. The caller
 // must call Commit or Abort of the writer.
 func (n *Node) CreateCopy(dev mogile.DevID, fid mogile.FID, size int64) (*disk.Writer, error) {

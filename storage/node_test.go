@@ -417,3 +417,39 @@ func descriptors(t *testing.T) []string {
 	}
 	return list
 }
+
+func TestPartsOfACopyAreReadInTheSameProcess(t *testing.T) {
+	s := newServer(t)
+	path := mogile.FID(7).Path(1)
+	read := func(n int, off int64) (string, int64, error) {
+		p := make([]byte, n)
+		length, modified, err := s.ReadCopy(1, 7, p, off)
+		if err == nil && modified.IsZero() {
+			t.Errorf("%d bytes at %d: got no time of modification", n, off)
+		}
+		return string(p), length, err
+	}
+	if _, _, err := read(1, 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: got %v; want not exist", err)
+	}
+	for _, content := range []string{"content", "another"} { // written anew, as a fid's file never is
+		s.mustPut(t, path, content)
+		for range 3 {
+			if got, length, err := read(3, 2); got != content[2:5] || length != 7 || err != nil {
+				t.Errorf("got %q of %d bytes, %v; want %q of 7", got, length, err, content[2:5])
+			}
+		}
+	}
+	if got, length, err := read(8, 0); got != strings.Repeat("\x00", 8) || length != 7 || err != nil {
+		t.Errorf("more than there is: got %q of %d bytes, %v; want nothing, and the length", got, length, err)
+	}
+	if a := s.do(t, "DELETE", path, ""); a.status != 204 {
+		t.Fatalf("DELETE: got %d", a.status)
+	}
+	if _, _, err := read(1, 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("deleted: got %v; want not exist", err)
+	}
+	if _, _, err := s.ReadCopy(9, 7, nil, 0); !errors.Is(err, disk.ErrNoDevice) {
+		t.Errorf("device 9: got %v; want ErrNoDevice", err)
+	}
+}

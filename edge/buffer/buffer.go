@@ -1,4 +1,5 @@
-// Package buffer is a pool of buffers for bytes that pass through an edge.
+// Package buffer is a pool of buffers for bytes that pass through an edge, and a bounded number of
+// parts of files in them.
 package buffer
 
 import "sync"

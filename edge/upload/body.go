@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/mogilefs/caddy-mogilefs/edge/buffer"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -72,6 +73,14 @@ func ContentMD5(h http.Header) ([]byte, error) {
 		return nil, fmt.Errorf("content-md5 %q: want %d bytes in base64", v, md5.Size)
 	}
 	return sum, nil
+}
+
+// IsForm recognises what browsers send for a form with a file. It is refused because the file
+// would be stored with the form's lines around it. Other types are only names: curl calls
+// what it sends with --data-binary a form, too.
+func IsForm(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "multipart/form-data")
 }
 
 // Hash says what digests are wanted: the class's, and MD5, which nodes know; none but

@@ -38,6 +38,7 @@ var table = map[string]row{
 
 	"edge/background": {},
 	"edge/buffer":     {},
+	"edge/hedge":      {ours: []string{"mogile"}},
 	"edge/signature":  {},
 	"edge/upload":     {ours: []string{"mogile", "edge/buffer"}},
 
