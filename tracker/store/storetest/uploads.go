@@ -30,6 +30,7 @@ func uploadIsRemembered(e env) {
 	for _, u := range []store.Upload{
 		{Domain: 3, Key: "key", Class: 2, Devices: []mogile.DevID{12, 3, 7}},
 		{Domain: 1},
+		{Domain: 1, Devices: []mogile.DevID{16777215, 16777214, 16777213, 16777212, 16777211}}, // as many as are offered
 	} {
 		fid, err := e.s.OpenUpload(e.ctx, u)
 		e.must(err, "open upload")
