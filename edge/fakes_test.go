@@ -354,6 +354,7 @@ type disks struct {
 	mu                  sync.Mutex // guards the rest
 	createErr, writeErr error
 	aborted             int
+	writesWait          <-chan struct{} // writes wait until it is closed; nil for none
 }
 
 const local = "http://127.0.0.1:1" // nobody listens there
@@ -399,6 +400,12 @@ type newFile struct {
 }
 
 func (f *newFile) Write(p []byte) (int, error) {
+	f.disks.mu.Lock()
+	wait := f.disks.writesWait
+	f.disks.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
 	f.disks.mu.Lock()
 	defer f.disks.mu.Unlock()
 	if f.disks.writeErr != nil {

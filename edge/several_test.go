@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -346,5 +347,51 @@ func TestLargeUploadToSeveralDevicesDoesNotGrowMemory(t *testing.T) {
 	h.do(http.MethodPut, "a", io.LimitReader(zeros{}, length)).want(t, http.StatusCreated)
 	if grew := allocated() - before; grew > 8<<20 {
 		t.Errorf("got %d bytes allocated for a file of %d; want next to none", grew, length)
+	}
+}
+
+// TestADiskThatHangsHoldsNobody: what it was given is removed when it comes back.
+func TestADiskThatHangsHoldsNobody(t *testing.T) {
+	h := buildSeveral(t, 2, func(c *edge.Config) { c.Timeouts.Idle = 2 * time.Second })
+	back := make(chan struct{})
+	h.disks.writesWait = back
+	one, spare := newNode(t, 1), newNode(t, 2)
+	h.tracker.destinations = func(fid mogile.FID) []mogile.Copy {
+		return []mogile.Copy{h.disks.copyOf(fid), one.copyOf(fid), spare.copyOf(fid)}
+	}
+	content := noise(1 << 20)
+	h.put("a", content).want(t, http.StatusCreated)
+	if got := h.wantCopies(2, content, one, spare); !slices.Equal(got, []mogile.DevID{1, 2}) {
+		t.Errorf("got copies on devs %v; want 1 and 2", got)
+	}
+	close(back)
+	eventually(t, "the copy of the disk aborted", func() bool {
+		h.disks.mu.Lock()
+		defer h.disks.mu.Unlock()
+		return h.disks.aborted == 1
+	})
+	if _, err := h.disks.stored(1); err == nil {
+		t.Error("got a copy on the disk that nobody records; want none")
+	}
+}
+
+func TestClientThatLeavesDuringAnUploadLeavesNothingOnAnyDevice(t *testing.T) {
+	h := buildSeveral(t, 2)
+	one := newNode(t, 1)
+	h.tracker.destinations = func(fid mogile.FID) []mogile.Copy { return []mogile.Copy{one.copyOf(fid), h.disks.copyOf(fid)} }
+	conn, err := net.Dial("tcp", h.srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n%s", noise(100_000))
+	eventually(t, "an upload at the node", func() bool { return len(one.requests(http.MethodPut)) == 1 })
+	conn.Close()
+	h.srv.Close()
+	h.wantNothing("a")
+	if _, ok := one.stored(1); ok || h.disks.aborted != 1 {
+		t.Errorf("got stored=%t at the node, %d local copies aborted; want false and 1", ok, h.disks.aborted)
+	}
+	if len(h.tracker.tried) != 2 {
+		t.Errorf("got it abandoned at %v; want both", h.tracker.tried)
 	}
 }
