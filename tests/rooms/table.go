@@ -25,6 +25,9 @@ const (
 // make or to observe loggers.
 var testLibs = []string{"github.com/google/go-cmp", "pgregory.net/rapid", zapLib, syncLib}
 
+// cliTests is what tests of the command line need: an installation to talk to.
+var cliTests = []string{"mogile", "tracker", "tracker/client", "tracker/store", "tests/installation", "tests/process"}
+
 // table has a row for each room; the key is its directory, and a key that ends in
 // /... means what is below it too.
 var table = map[string]row{
@@ -123,8 +126,19 @@ var table = map[string]row{
 	"storage/openfiles":     {ours: []string{"storage/disk"}, libs: []string{sysLib}},
 	"storage/sidechannel":   {ours: []string{"mogile", "storage/disk"}, libs: []string{zapLib, syncLib, sysLib}},
 
+	"cli": {
+		ours:  []string{"cli/..."},
+		tests: cliTests,
+	},
+	"cli/admin": {
+		ours: []string{"mogile", "cli/frame", "cli/screen", "tracker/client", "tracker/protocol"},
+		libs: []string{syncLib},
+	},
+	"cli/frame":  {ours: []string{"cli/screen", "tracker/client", "tracker/protocol"}},
+	"cli/screen": {libs: []string{"github.com/jedib0t/go-pretty/v6"}},
+
 	"caddymodule": {
-		ours:  []string{"mogile", "cache", "edge/...", "tracker/...", "storage/..."},
+		ours:  []string{"mogile", "cache", "edge/...", "tracker/...", "storage/...", "cli"},
 		libs:  []string{everything},
 		tests: []string{"tests/database", "tests/mount"},
 	},
@@ -173,6 +187,11 @@ var shutDoors = []shutDoor{
 		from: []string{"tracker/..."}, to: []string{"edge/...", "cache", "storage/..."},
 		why: "tracker, storage and edge run alone too and never import each other; " +
 			"declare a small interface where it is used and let caddymodule join them",
+	},
+	{
+		from: []string{"tracker/...", "storage/...", "edge/...", "cache"}, to: []string{"cli/..."},
+		why: "the command line talks to all parts over their protocols, and none of them needs it; " +
+			"move what both need into the room that owns the word",
 	},
 	{
 		from: []string{"storage/..."}, to: []string{"edge/...", "cache", "tracker/..."},

@@ -1,0 +1,59 @@
+// Package cli is the command line for operators: caddy mogilefs with mogadm's words
+// (docs/spec/cli.md), and tools for files beside them.
+//
+// A call such as
+//
+//	caddy mogilefs --trackers=10.0.0.1,10.0.0.2 host mark store3 down
+//
+// walks through it so: caddymodule hands [Run] the words and the world; cli/frame finds the
+// command among [Root], reads options and config files, and calls it; cli/admin asks a
+// tracker and writes what mogadm would write.
+//
+// It knows no Caddy: what it says to trackers and storage nodes are the old protocols, so it works
+// with those of MogileFS too, and from any machine that reaches them.
+package cli
+
+import (
+	"context"
+
+	"github.com/mogilefs/caddy-mogilefs/cli/admin"
+	"github.com/mogilefs/caddy-mogilefs/cli/frame"
+)
+
+// Env is the world that a call sees.
+type Env = frame.Env
+
+// Run carries out a command line, without the program's name, and returns the exit code.
+// It returns soon after ctx is over.
+func Run(ctx context.Context, e Env, line []string) int { return frame.Run(ctx, e, Root(), line) }
+
+// Root is the tree of all commands.
+func Root() *frame.Command {
+	return &frame.Command{
+		Name: "mogilefs", Short: "Operates MogileFS: hosts, devices, domains, checks, files",
+		Long: "With the words, options, output and exit codes of mogadm, so that scripts go on with\n" +
+			"alias mogadm='caddy mogilefs'. Options may stand before or behind the command.",
+		Sub: append(admin.Commands(), stats()),
+	}
+}
+
+// stats is a word of mogadm's that has moved.
+func stats() *frame.Command {
+	return &frame.Command{
+		Name: "stats", Short: "Has moved to mogstats",
+		Run: func(context.Context, *frame.Call) error {
+			return &frame.Failure{Doing: "mogadm stats is deprecated by new 'mogstats' utility"}
+		},
+	}
+}
+
+// Command and Option are the grammar, for those who describe it elsewhere.
+type (
+	// Command is a command, or a group of them.
+	Command = frame.Command
+	// Option is an option of a command.
+	Option = frame.Option
+)
+
+// Global are the options of all commands.
+func Global() []Option { return frame.Global }
