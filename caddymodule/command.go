@@ -42,6 +42,7 @@ func runCommand(cmd *cobra.Command, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what does not heed the first
 	switch code := cli.Run(ctx, commandEnv(), line); code {
 	case 0:
 		return nil

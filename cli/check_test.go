@@ -2,16 +2,19 @@ package cli_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/mogilefs/caddy-mogilefs/cli"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tests/installation"
+	"github.com/mogilefs/caddy-mogilefs/tracker/client"
 )
 
 func twoHosts(t *testing.T) *installation.Installation {
 	t.Helper()
+	t.Parallel()
 	return installation.New(t,
 		installation.Host{Name: "hostA", IP: "127.0.1.5", Devices: []mogile.DevID{1}, Usage: &disk},
 		installation.Host{Name: "hostB", IP: "127.0.1.6", Devices: []mogile.DevID{2}, Usage: &disk})
@@ -125,4 +128,8 @@ func TestWithOneOfSeveralTrackersDeadAllGoesOn(t *testing.T) {
 			}
 		}
 	}
+}
+
+func allWriteable(list []client.Device) bool {
+	return !slices.ContainsFunc(list, func(d client.Device) bool { return d.Observed != "writeable" })
 }

@@ -7,7 +7,7 @@
 //
 // walks through it so: caddymodule hands [Run] the words and the world; cli/frame finds the
 // command among [Root], reads options and config files, and calls it; cli/admin asks a
-// tracker and writes what mogadm would write.
+// tracker and writes what mogadm would write, or cli/files moves files with cli/transfer.
 //
 // It knows no Caddy: what it says to trackers and storage nodes are the old protocols, so it works
 // with those of MogileFS too, and from any machine that reaches them.
@@ -15,8 +15,10 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/cli/admin"
+	"github.com/mogilefs/caddy-mogilefs/cli/files"
 	"github.com/mogilefs/caddy-mogilefs/cli/frame"
 )
 
@@ -33,7 +35,7 @@ func Root() *frame.Command {
 		Name: "mogilefs", Short: "Operates MogileFS: hosts, devices, domains, checks, files",
 		Long: "With the words, options, output and exit codes of mogadm, so that scripts go on with\n" +
 			"alias mogadm='caddy mogilefs'. Options may stand before or behind the command.",
-		Sub: append(admin.Commands(), stats()),
+		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{stats()}),
 	}
 }
 

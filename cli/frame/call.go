@@ -48,6 +48,9 @@ func Run(ctx context.Context, e Env, root *Command, line []string) int {
 	case c.command.Run == nil:
 		return c.showGroup()
 	}
+	if c.command.NeedsWords && c.bare {
+		return c.showUsage()
+	}
 	if why := c.checkArgs(); why != "" {
 		return c.misused(why)
 	}

@@ -23,6 +23,9 @@ type Command struct {
 	// Gentle says that to show how it is used is no failure: with --help, and when it is called
 	// with nothing at all.
 	Gentle bool
+	// NeedsWords says that it is shown how it is used when it is called with nothing at all,
+	// although no argument is needed when there are options.
+	NeedsWords bool
 	// FailureExit is the exit code when Run fails; 0 means 1.
 	FailureExit int
 }

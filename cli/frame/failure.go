@@ -59,12 +59,17 @@ func (c *Call) exit(err error) int {
 	if code == 0 {
 		code = 1
 	}
+	if failure := c.Tell(err); failure.Exit != 0 {
+		code = failure.Exit
+	}
+	return code
+}
+
+// Tell writes an error and what can be done about it.
+func (c *Call) Tell(err error) *Failure {
 	failure := new(Failure)
 	if !errors.As(err, &failure) {
 		failure = &Failure{Err: err}
-	}
-	if failure.Exit != 0 {
-		code = failure.Exit
 	}
 	if text := failure.Error(); text != "" {
 		fmt.Fprintln(c.Stderr, text)
@@ -72,7 +77,7 @@ func (c *Call) exit(err error) int {
 	if next := c.nextStep(failure); next != "" {
 		fmt.Fprintln(c.Stderr, "  "+next)
 	}
-	return code
+	return failure
 }
 
 // nextStep is what can be done, with the trackers that were asked when the error is

@@ -21,7 +21,10 @@ type station struct {
 }
 
 // tools are the old commands, and what they are now.
-var tools = map[string]string{"mogadm": ""}
+var tools = map[string]string{
+	"mogadm": "", "mogupload": "upload", "mogfetch": "fetch", "mogdelete": "rm", "mogrename": "mv", "moglistkeys": "ls",
+	"moglistfids": "fids", "mogfileinfo": "info", "mogfiledebug": "debug",
+}
 
 func newStation(t *testing.T) *station {
 	t.Helper()
@@ -48,7 +51,7 @@ func (s *station) sh(script string) (stdout, stderr string, code int) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), "sh", "-c", script)
 	cmd.Dir = s.home
-	cmd.Env = append(os.Environ(), "HOME="+s.home, "PATH="+s.home+":"+os.Getenv("PATH"), "MOGUTILSCONF=")
+	cmd.Env = s.environment()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -57,6 +60,10 @@ func (s *station) sh(script string) (stdout, stderr string, code int) {
 		s.t.Fatalf("%s: %v", script, err)
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+func (s *station) environment() []string {
+	return append(os.Environ(), "HOME="+s.home, "PATH="+s.home+":"+os.Getenv("PATH"), "MOGUTILSCONF=")
 }
 
 // must is sh for scripts that must succeed.
@@ -122,6 +129,35 @@ func TestTypicalScriptsRunUnchanged(t *testing.T) {
 	}
 }
 
+// TestTypicalScriptsOfFileToolsRunUnchanged runs those of docs/spec/cli.md §4.
+func TestTypicalScriptsOfFileToolsRunUnchanged(t *testing.T) {
+	s := newStation(t)
+	text, err := os.ReadFile("../../docs/spec/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(text), "\nTypical: `")
+	line, _, _ = strings.Cut(line, "`.\n")
+	copies, deletes, ok := strings.Cut(line, "`; `")
+	if !ok {
+		t.Fatalf("docs/spec/cli.md §4 has no two typical scripts: %q", line)
+	}
+	s.must("mogadm class add " + process.Domain + " x")
+	s.must("echo hello | mogupload --key=/a --file=-")
+	s.must(copies)
+	if got := s.must("mogfetch --key=/b --file=-"); got != "hello\n" {
+		t.Errorf("%s: got %q; want hello", copies, got)
+	}
+	if got := s.must("mogfileinfo --key=/b | grep class:"); strings.TrimSpace(got) != "class:                    x" {
+		t.Errorf("%s: got %q; want the class x", copies, got)
+	}
+	s.must("for k in img/1 'img/two words' other; do mogupload --key=\"$k\" --file=mogadm; done")
+	s.must(deletes)
+	if got := s.must("moglistkeys"); got != "/a\n/b\nother\n" {
+		t.Errorf("%s: got %q; want the others only", deletes, got)
+	}
+}
+
 // TestExitCodesReachTheShell has those that scripts ask for.
 func TestExitCodesReachTheShell(t *testing.T) {
 	s := newStation(t)
@@ -129,6 +165,8 @@ func TestExitCodesReachTheShell(t *testing.T) {
 		"mogadm host list": 0, "mogadm host": 1, "mogadm": 1, "mogadm host list --help": 1,
 		"mogadm domain add " + process.Domain: 1, "mogadm --trackers=127.0.0.1:1 host list": 1,
 		"mogadm host list --colour": 1, "mogadm check": 0,
+		"mogupload": 0, "mogfetch --help": 0, "mogdelete --key=unknown": 255, "mogfiledebug --fid=99999": 0,
+		"mogfetch --key=unknown --file=-": 255, "moglistkeys --key_prefix=unknown": 255,
 	} {
 		if stdout, stderr, code := s.sh(script); code != want {
 			t.Errorf("%s: got exit code %d, stdout %q, stderr %q; want %d", script, code, stdout, stderr, want)

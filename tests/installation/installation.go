@@ -100,6 +100,15 @@ func (in *Installation) Set(keysAndValues ...string) {
 	}
 }
 
+// AwaitJobs waits until no file is to be replicated.
+func (in *Installation) AwaitJobs() {
+	in.t.Helper()
+	process.Eventually(in.t, patience, "empty queue", func() bool {
+		n, err := in.Store.DueWithin(in.t.Context(), store.ReplicateQueue, 24*time.Hour)
+		return err == nil && n == 0
+	})
+}
+
 // Client is a client of the tracker; it ends with the test.
 func (in *Installation) Client() *client.Client {
 	in.t.Helper()
