@@ -1,4 +1,5 @@
-// Package files is the tools for files: upload, fetch, ls, rm, mv, info, debug and fids.
+// Package files is the tools for files: upload, fetch, ls, rm, mv, info, debug and fids,
+// and import and export of many.
 //
 // Each has the options, output and exit codes of the tool that it follows
 // (docs/spec/cli.md §4), such as upload of mogupload, and does more besides: many files at once,

@@ -16,7 +16,7 @@ const failed = 255
 
 // Commands are the tools.
 func Commands() []*frame.Command {
-	all := []*frame.Command{upload(), fetch(), ls(), rm(), mv(), info(), debug(), fids()}
+	all := []*frame.Command{upload(), fetch(), ls(), rm(), mv(), info(), debug(), fids(), importCommand(), exportCommand()}
 	for _, c := range all {
 		c.Gentle, c.FailureExit = true, failed
 		c.NeedsWords = c.Name != "ls" && c.Name != "fids"
