@@ -122,7 +122,10 @@ func (s *Store) putTo(ctx context.Context, url string, u Upload) (stored Stored,
 	defer src.Close()
 	ctx, w := newWatch(ctx)
 	defer w.end()
-	b := newBody(src, u, w.progress)
+	if u.Source.Once {
+		src = &endable{ReadCloser: src, ctx: ctx}
+	}
+	b := newBody(src, u, w)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, b)
 	if err != nil {
 		return Stored{}, err
@@ -147,12 +150,51 @@ func (s *Store) putTo(ctx context.Context, url string, u Upload) (stored Stored,
 	return stored, err
 }
 
+// endable is a pipe whose reads end with a context: what writes to it may say nothing for
+// ever, and the transport waits for a read that has begun.
+type endable struct {
+	io.ReadCloser
+	ctx context.Context
+	// reads is not waited for: nothing can end a read of what comes in but the process's end.
+	reads sync.WaitGroup
+	buf   []byte
+	over  bool
+}
+
+type readResult struct {
+	n   int
+	err error
+}
+
+// Read implements io.Reader.
+func (r *endable) Read(p []byte) (int, error) {
+	if r.over {
+		return 0, context.Cause(r.ctx)
+	}
+	if r.buf == nil {
+		r.buf = make([]byte, copyBuffer)
+	}
+	result := make(chan readResult, 1)
+	part := r.buf[:min(len(p), len(r.buf))]
+	r.reads.Go(func() {
+		n, err := r.ReadCloser.Read(part)
+		result <- readResult{n, err}
+	})
+	select {
+	case got := <-result:
+		return copy(p, part[:got.n]), got.err
+	case <-r.ctx.Done():
+		r.over = true // the buffer is not ours any more
+		return 0, context.Cause(r.ctx)
+	}
+}
+
 // body is an upload's bytes on their way, counted and hashed. The transport may go on
 // reading for a moment after it has returned an answer.
 type body struct {
-	src      io.Reader
-	passed   func(n int64)
-	progress func()
+	src    io.Reader
+	passed func(n int64)
+	node   *watch
 
 	mu       sync.Mutex // guards what follows
 	finished bool
@@ -162,8 +204,8 @@ type body struct {
 	sums     map[mogile.HashType]hash.Hash
 }
 
-func newBody(src io.Reader, u Upload, progress func()) *body {
-	b := &body{src: src, passed: u.Passed, progress: progress, sums: map[mogile.HashType]hash.Hash{mogile.HashMD5: mogile.HashMD5.New()}}
+func newBody(src io.Reader, u Upload, node *watch) *body {
+	b := &body{src: src, passed: u.Passed, node: node, sums: map[mogile.HashType]hash.Hash{mogile.HashMD5: mogile.HashMD5.New()}}
 	if u.Hash != mogile.HashNone {
 		b.sums = map[mogile.HashType]hash.Hash{u.Hash: u.Hash.New()}
 	}
@@ -172,13 +214,14 @@ func newBody(src io.Reader, u Upload, progress func()) *body {
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
+	b.node.rest()           // it is the source's turn
+	n, err := b.src.Read(p) // not under the lock: a pipe may say nothing for ever
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.finished {
 		return 0, io.ErrClosedPipe
 	}
-	n, err := b.src.Read(p)
-	b.progress()
+	b.node.progress()
 	b.n += int64(n)
 	for _, sum := range b.sums {
 		sum.Write(p[:n])

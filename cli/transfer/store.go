@@ -91,6 +91,9 @@ func newWatch(ctx context.Context) (context.Context, *watch) {
 
 func (w *watch) progress() { w.timer.Reset(idleTimeout) }
 
+// rest stops the clock until the next progress.
+func (w *watch) rest() { w.timer.Stop() }
+
 func (w *watch) end() {
 	w.timer.Stop()
 	w.cancel(context.Canceled)
