@@ -2,6 +2,7 @@ package screen
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -33,4 +34,10 @@ func Duration(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%dd%02dh", s/86400, s/3600%24)
 	}
+}
+
+// Bar is a share, from 0 to 1, as a bar of so many columns.
+func Bar(share float64, width int) string {
+	full := min(max(int(share*float64(width)+0.5), 0), width)
+	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }

@@ -18,6 +18,7 @@ type station struct {
 	t       *testing.T
 	home    string
 	cluster *process.Cluster
+	noColor string // the variable in terminals
 }
 
 // tools are the old commands, and what they are now.
