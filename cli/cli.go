@@ -37,17 +37,7 @@ func Root() *frame.Command {
 		Name: "mogilefs", Short: "Operates MogileFS: hosts, devices, domains, checks, files",
 		Long: "With the words, options, output and exit codes of mogadm, so that scripts go on with\n" +
 			"alias mogadm='caddy mogilefs'. Options may stand before or behind the command.",
-		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{top.Command(), stats()}),
-	}
-}
-
-// stats is a word of mogadm's that has moved.
-func stats() *frame.Command {
-	return &frame.Command{
-		Name: "stats", Short: "Has moved to mogstats",
-		Run: func(context.Context, *frame.Call) error {
-			return &frame.Failure{Doing: "mogadm stats is deprecated by new 'mogstats' utility"}
-		},
+		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{top.Command()}),
 	}
 }
 

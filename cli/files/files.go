@@ -21,7 +21,7 @@ func Commands() []*frame.Command {
 		c.Gentle, c.FailureExit = true, failed
 		c.NeedsWords = c.Name != "ls" && c.Name != "fids"
 	}
-	return all
+	return append(all, stats())
 }
 
 var (

@@ -94,8 +94,12 @@ func (p *Progress) line(now time.Time) string {
 		parts = append(parts, of(fmt.Sprint(p.files), fmt.Sprint(p.totalFiles), p.totalFiles >= p.files && p.totalFiles > 0)+" files")
 	}
 	known := p.totalBytes >= p.bytes && p.totalBytes > 0
-	parts = append(parts, of(Bytes(p.bytes), Bytes(p.totalBytes), known))
 	elapsed := now.Sub(p.began).Seconds()
+	if p.bytes == 0 && p.totalBytes == 0 { // files are counted, not moved
+		parts = append(parts, fmt.Sprintf("%.0f/s", float64(p.files)/elapsed))
+		return strings.Join(parts, ", ")
+	}
+	parts = append(parts, of(Bytes(p.bytes), Bytes(p.totalBytes), known))
 	rate := float64(p.bytes) / elapsed
 	parts = append(parts, Bytes(int64(rate))+"/s")
 	if known && rate > 0 {

@@ -48,6 +48,18 @@ func TestProgressOfSomethingWithoutSizeTellsTheRate(t *testing.T) {
 	(*Progress)(nil).Bytes(1) // draws nothing
 }
 
+func TestProgressOfWhatIsCountedTellsHowManyASecond(t *testing.T) {
+	var out bytes.Buffer
+	now := time.Unix(0, 0)
+	p := newProgress(&out, nil, func() time.Time { return now })
+	p.File()
+	now = now.Add(2 * time.Second)
+	p.File()
+	if want := "\r2 files, 1/s\x1b[K"; out.String() != want {
+		t.Errorf("got %q; want %q", out.String(), want)
+	}
+}
+
 func TestSizesAndDurationsAreForPeople(t *testing.T) {
 	for n, want := range map[int64]string{
 		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1023 << 10: "1.0 MiB", 5 << 40: "5.0 TiB", 1 << 62: "4096.0 PiB",
