@@ -71,7 +71,7 @@ func (r *remover) load(ctx context.Context, fids []mogile.FID) (map[mogile.FID]s
 // the row stays.
 //
 // Order: 1. uploads and checksum are forgotten, 2. the nodes delete the bytes, 3. the
-// copies are forgotten, and the row goes when none is left; both is one transaction with
+// copies are forgotten, and the row goes when none is left, or is due at once; all is one transaction with
 // that of other fids. A crash after 1 leaves a row, and the next run does it all; after 2
 // copies that are recorded and not there: the next run, told by the nodes that nothing is
 // there, forgets them.

@@ -232,7 +232,8 @@ type Queue interface {
 	// FinishErased forgets copies whose bytes are gone, and the checksums and parked
 	// rows of their fids in ReplicateQueue, and is Finish in DeleteQueue for the fids
 	// that then have no copy left, all in one transaction. A row whose fid has another
-	// copy, such as one that was made meanwhile, stays as it is.
+	// copy, such as one that was made meanwhile, is due at once if it was claimed, and
+	// stays as it is if it was queued anew.
 	FinishErased(ctx context.Context, erased ...Erased) error
 	// Postpone makes a row due after delay and sets its failcount (clamped to
 	// what the column holds).

@@ -18,7 +18,7 @@ func (s *Store) FinishErased(ctx context.Context, erased ...store.Erased) error 
 			copies = append(copies, copyRow{e.FID, dev})
 		}
 	}
-	err := s.onQueue(ctx, store.DeleteQueue, func(t *tx, rows queueRows) error {
+	err := s.onQueue(ctx, store.DeleteQueue, func(t *tx, _ queueRows) error {
 		if err := forgetCopies(t, copies); err != nil {
 			return err
 		}
@@ -32,9 +32,15 @@ func (s *Store) FinishErased(ctx context.Context, erased ...store.Erased) error 
 			}
 		}
 		for until, claimed := range byClaim(items) {
-			err := finish(t, rows, until, fidsOf(claimed), " AND NOT EXISTS (SELECT 1 FROM file_on o WHERE o.fid = file_to_delete2.fid)")
-			if err != nil {
-				return err
+			for in := range inLists(fidsOf(claimed)) {
+				for _, text := range []string{
+					"DELETE FROM file_to_delete2 WHERE ? IN (0, nexttry) AND NOT EXISTS (SELECT 1 FROM file_on o WHERE o.fid = file_to_delete2.fid) AND ",
+					"UPDATE file_to_delete2 SET nexttry = UNIX_TIMESTAMP() WHERE nexttry = ? AND ",
+				} {
+					if _, err := t.exec(text+in.condition, in.after(until)...); err != nil {
+						return err
+					}
+				}
 			}
 		}
 		return nil

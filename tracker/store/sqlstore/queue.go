@@ -270,25 +270,16 @@ func (s *Store) Finish(ctx context.Context, q store.QueueName, items ...store.It
 	}
 	err := begin(ctx, q, func(t *tx, rows queueRows) error {
 		for until, claimed := range groups {
-			if err := finish(t, rows, until, fidsOf(claimed), ""); err != nil {
-				return err
+			for in := range inLists(fidsOf(claimed)) {
+				_, err := t.exec("DELETE FROM "+rows.table+" WHERE "+rows.only+"? IN (0, nexttry) AND "+in.condition, in.after(until)...)
+				if err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
 	return wrap(err, "finish %d fids in %s", len(items), q)
-}
-
-// finish removes rows that are as their claim left them. more is another condition, or
-// empty.
-func finish(t *tx, rows queueRows, until int64, fids []mogile.FID, more string) error {
-	for in := range inLists(fids) {
-		_, err := t.exec("DELETE FROM "+rows.table+" WHERE "+rows.only+"? IN (0, nexttry) AND "+in.condition+more, in.after(until)...)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Postpone implements [store.Queue].
