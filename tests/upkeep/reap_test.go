@@ -22,11 +22,16 @@ func TestADeadDeviceIsMadeUpForThoughTheTrackerDies(t *testing.T) {
 	if before < files/20 {
 		t.Fatalf("got %d copies on device %d; want a fair share of %d files", before, dead, files)
 	}
-	load := r.startLoad(second)
 	r.set("queue_rate_for_reaper", "100")
-	r.say(second, "!want 0 reaper")
+	for _, k := range r.trackers {
+		r.say(k, "!want 0 reaper")
+	}
 	r.do(first, "set_state", "host", "node1", "device", dead.String(), "state", "dead")
 	r.living = r.living[1:]
+	// What is stored on a device that is dead is lost, and trackers learn of it a little later.
+	process.Eventually(t, patience, "a second tracker that knows", func() bool { return r.stateSeen(second, dead) == "dead" })
+	load := r.startLoad(second)
+	r.say(first, "!want 1 reaper")
 	process.Eventually(t, patience, "first copies taken away", func() bool { return r.copiesOn(dead) < before })
 	r.say(second, "!want 1 reaper")
 	first.Kill()

@@ -193,6 +193,12 @@ func (r *rig) utilized(k *tracker) int {
 	return n
 }
 
+// stateSeen is a device's state as a tracker has it.
+func (r *rig) stateSeen(k *tracker, dev mogile.DevID) string {
+	values := r.do(k, "get_devices", "devid", dev.String())
+	return values["dev1_status"]
+}
+
 // do gives a command that is not refused.
 func (r *rig) do(k *tracker, command string, args ...string) protocol.Values {
 	r.t.Helper()

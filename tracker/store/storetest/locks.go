@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,10 @@ var lockChecks = []check{
 	{"LockStopsWaitingWithItsContext", lockStopsWaitingWithItsContext},
 	{"OneHolderAtATime", oneHolderAtATime},
 }
+
+// lockName is that of a lock that no other check takes at the same time: a server may have
+// one for all its databases.
+func (e env) lockName() string { return path.Base(e.Name()) }
 
 func (e env) lock(name string) (release func()) {
 	e.Helper()
@@ -45,10 +50,10 @@ func locksOfOtherNamesAreFree(e env) {
 }
 
 func lockWaitsForItsTurn(e env) {
-	release := e.lock("name")
+	release := e.lock(e.lockName())
 	got := make(chan error, 1)
 	go func() {
-		second, err := e.s.Lock(e.ctx, "name", patience)
+		second, err := e.s.Lock(e.ctx, e.lockName(), patience)
 		if err == nil {
 			second()
 		}
@@ -59,10 +64,10 @@ func lockWaitsForItsTurn(e env) {
 }
 
 func lockGivesUpAfterTheWait(e env) {
-	defer e.lock("name")()
+	defer e.lock(e.lockName())()
 	const wait = 30 * time.Millisecond
 	before := time.Now()
-	_, err := e.s.Lock(e.ctx, "name", wait)
+	_, err := e.s.Lock(e.ctx, e.lockName(), wait)
 	e.wants(store.ErrLocked, err, "lock what is held")
 	if took := time.Since(before); took < wait {
 		e.Errorf("lock with a wait: gave up after %v; want at least %v", took, wait)
@@ -71,21 +76,21 @@ func lockGivesUpAfterTheWait(e env) {
 
 func lockIsReleasedAfterItsContext(e env) {
 	ctx, cancel := context.WithCancel(e.ctx)
-	release, err := e.s.Lock(ctx, "name", 0)
+	release, err := e.s.Lock(ctx, e.lockName(), 0)
 	e.must(err, "lock")
 	cancel()
-	_, err = e.s.Lock(e.ctx, "name", 0)
+	_, err = e.s.Lock(e.ctx, e.lockName(), 0)
 	e.wants(store.ErrLocked, err, "lock what is held by one whose context is over")
 	release()
-	e.lock("name")()
+	e.lock(e.lockName())()
 }
 
 func lockStopsWaitingWithItsContext(e env) {
-	defer e.lock("name")()
+	defer e.lock(e.lockName())()
 	ctx, cancel := context.WithCancel(e.ctx)
 	got := make(chan error, 1)
 	go func() {
-		_, err := e.s.Lock(ctx, "name", patience)
+		_, err := e.s.Lock(ctx, e.lockName(), patience)
 		got <- err
 	}()
 	cancel()
