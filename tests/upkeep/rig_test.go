@@ -29,7 +29,7 @@ import (
 var files int
 
 func TestMain(m *testing.M) {
-	flag.IntVar(&files, "files", 1700, "how many files each of the three installations is filled with")
+	flag.IntVar(&files, "files", 1000, "how many files each of the three installations is filled with")
 	database.Main(m)
 }
 
