@@ -8,7 +8,7 @@
 // walks through it so: caddymodule hands [Run] the words and the world; cli/frame finds the
 // command among [Root], reads options and config files, and calls it; cli/admin asks a
 // tracker and writes what mogadm would write, cli/files moves files with
-// cli/transfer, and cli/top draws a screen.
+// cli/transfer, cli/sign signs URLs, and cli/top draws a screen.
 //
 // It knows no Caddy: what it says to trackers and storage nodes are the old protocols, so it works
 // with those of MogileFS too, and from any machine that reaches them.
@@ -21,6 +21,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/cli/admin"
 	"github.com/mogilefs/caddy-mogilefs/cli/files"
 	"github.com/mogilefs/caddy-mogilefs/cli/frame"
+	"github.com/mogilefs/caddy-mogilefs/cli/sign"
 	"github.com/mogilefs/caddy-mogilefs/cli/top"
 )
 
@@ -37,7 +38,7 @@ func Root() *frame.Command {
 		Name: "mogilefs", Short: "Operates MogileFS: hosts, devices, domains, checks, files",
 		Long: "With the words, options, output and exit codes of mogadm, so that scripts go on with\n" +
 			"alias mogadm='caddy mogilefs'. Options may stand before or behind the command.",
-		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{top.Command()}),
+		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{sign.Command(), top.Command()}),
 	}
 }
 

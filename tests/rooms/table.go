@@ -138,6 +138,7 @@ var table = map[string]row{
 		ours: []string{"mogile", "cli/frame", "cli/screen", "cli/transfer", "tracker/client", "tracker/protocol"},
 		libs: []string{syncLib},
 	},
+	"cli/sign":     {ours: []string{"cli/frame", "edge/signature"}},
 	"cli/top":      {ours: []string{"mogile", "cli/frame", "cli/screen", "tracker/client"}},
 	"cli/transfer": {ours: []string{"mogile", "tracker/client", "tracker/protocol"}},
 	"cli/frame":    {ours: []string{"cli/screen", "tracker/client", "tracker/protocol"}},
