@@ -46,12 +46,9 @@ func addAll(db database, group []*adder) error {
 }
 
 func addCopies(t *tx, copies ...copyRow) error {
-	if err := recordCopies(t, copies...); err != nil {
-		return err
-	}
 	fids := make([]mogile.FID, len(copies))
 	for i, c := range copies {
 		fids[i] = c.fid
 	}
-	return recount(t, fids...)
+	return recounting(t, fids, func() error { return recordCopies(t, copies...) })
 }

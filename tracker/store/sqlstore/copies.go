@@ -53,12 +53,14 @@ func scanCopy(s scanner) (c copyRow, err error) {
 // RemoveCopies implements [store.Copies].
 func (s *Store) RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
 	err := s.db.write(ctx, func(t *tx) error {
-		for _, dev := range devs {
-			if _, err := t.exec("DELETE FROM file_on WHERE fid = ? AND devid = ?", fid, dev); err != nil {
-				return err
+		return recounting(t, []mogile.FID{fid}, func() error {
+			for _, dev := range devs {
+				if _, err := t.exec("DELETE FROM file_on WHERE fid = ? AND devid = ?", fid, dev); err != nil {
+					return err
+				}
 			}
-		}
-		return recount(t, fid)
+			return nil
+		})
 	})
 	return wrap(err, "remove copies of fid %d from devs %v", fid, devs)
 }
@@ -82,19 +84,22 @@ func recordCopies(t *tx, copies ...copyRow) error {
 	return nil
 }
 
-// recount brings file.devcount up to date, unless the operator turned that off
-// (docs/spec/schema.md §5.7). Who counts keeps the others waiting, each of whom then
-// counts what this one has recorded: so the rows are locked before the statement that
-// counts begins.
-func recount(t *tx, fids ...mogile.FID) error {
+// recounting changes copies and brings file.devcount up to date, unless the operator turned that
+// off (docs/spec/schema.md §5.7). The files are locked before all else: who counts waits for
+// rows of copies that others change, and they must not wait for him.
+func recounting(t *tx, fids []mogile.FID, change func() error) error {
+	var visible []mogile.FID
 	for in := range inLists(fids) {
-		visible, err := list(t, single[mogile.FID], "SELECT fid FROM file WHERE "+in.condition+" ORDER BY fid FOR UPDATE", in.args...)
+		some, err := list(t, single[mogile.FID], "SELECT fid FROM file WHERE "+in.condition+" ORDER BY fid FOR UPDATE", in.args...)
 		if err != nil {
 			return err
 		}
-		if len(visible) == 0 {
-			continue
-		}
+		visible = append(visible, some...)
+	}
+	if err := change(); err != nil {
+		return err
+	}
+	for in := range inLists(visible) {
 		if _, err := t.exec(countCopies+in.condition, in.args...); err != nil {
 			return err
 		}

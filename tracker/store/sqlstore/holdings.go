@@ -52,7 +52,7 @@ func (s *Store) Reap(ctx context.Context, dev mogile.DevID, limit int) (reaped i
 				return err
 			}
 		}
-		return recount(t, fids...)
+		return recounting(t, fids, func() error { return nil })
 	})
 	if err != nil {
 		return 0, wrap(err, "reap dev %d", dev)
