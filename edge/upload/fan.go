@@ -50,7 +50,7 @@ type member struct {
 	out  chan error  // an answer for each piece, and for Commit; has room for one that nobody awaits
 	keep bool        // set before in is closed
 
-	running sync.WaitGroup // ends when the copy was committed or aborted
+	running sync.WaitGroup // ends when the copy was committed or aborted, in time or not
 
 	err  error // why it failed; the Fan's
 	late bool  // still at what it failed with
@@ -199,8 +199,8 @@ func (f *Fan) wait() {
 // Err is why copy i failed, in the order of NewFan; nil when it did not.
 func (f *Fan) Err(i int) error { return f.members[i].err }
 
-// Late has a function for each copy that was given up and has not returned: it waits until the
-// copy has been aborted.
+// Late has a function for each copy that was given up and has not returned: it waits until
+// the copy was aborted or, when it was its Commit that took too long, is there or not.
 func (f *Fan) Late() (wait []func()) {
 	for _, m := range f.members {
 		if m.late {

@@ -85,7 +85,7 @@ func recordCopies(t *tx, copies ...copyRow) error {
 }
 
 // recounting changes copies and brings file.devcount up to date, unless the operator turned that
-// off (docs/spec/schema.md §5.7). The files are locked before all else: who counts waits for
+// off (docs/spec/schema.md §5.7). The files are locked before the change: who counts waits for
 // rows of copies that others change, and they must not wait for him.
 func recounting(t *tx, fids []mogile.FID, change func() error) error {
 	var visible []mogile.FID
