@@ -49,6 +49,9 @@ func (n *trackerNodes) Usage(ctx context.Context, base string, dev mogile.DevID)
 		close(x.over)
 	}
 	<-x.over
+	if n.t.isDead() { // nothing is decided any more: nobody is to wait for that
+		return u, errCrashed
+	}
 	// What one disk says may condemn its host, and the others with it: which is first must not
 	// be chance.
 	<-time.After(time.Duration(dev))

@@ -53,8 +53,8 @@ func TestFilesKeepTheirCopiesWhateverHappens(t *testing.T) {
 }
 
 func TestADayIsTheSameWhenItIsReplayed(t *testing.T) {
-	seeds := []uint64{67, 128} // which were not the same now and then
-	for seed := uint64(1); seed <= replays; seed++ {
+	seeds := []uint64{1, 67, 128} // which were not the same now and then
+	for seed := uint64(2); seed <= replays; seed++ {
 		seeds = append(seeds, seed)
 	}
 	for _, seed := range seeds {

@@ -41,6 +41,7 @@ type step struct {
 type call struct {
 	step
 	by   *actor
+	whom string    // the visitor that it is taken for, or ""
 	from []uintptr // where in the code it was asked for
 	due  time.Time
 	err  error  // of travel
@@ -114,6 +115,7 @@ func (w *clockwork) take(ctx context.Context, a *actor, s step) error {
 		return context.Cause(ctx)
 	}
 	c := &call{step: s, by: a, trace: w.trace, granted: make(chan fate, 1)}
+	c.whom, _ = ctx.Value(visitor{}).(string)
 	if !s.single {
 		c.from = callers()
 	}
@@ -237,7 +239,7 @@ func (w *clockwork) admit() {
 		do()
 	}
 	slices.SortStableFunc(came, func(a, b *call) int {
-		return cmp.Or(strings.Compare(a.by.name, b.by.name), strings.Compare(a.key, b.key), slices.Compare(a.from, b.from))
+		return cmp.Or(strings.Compare(a.by.name, b.by.name), strings.Compare(a.key, b.key), strings.Compare(a.whom, b.whom), slices.Compare(a.from, b.from))
 	})
 	for _, c := range came {
 		c.luck = w.rng.Uint64()
