@@ -31,9 +31,8 @@ const (
 
 	// minBytes leaves room for entries beside the tables of fixed size.
 	minBytes = 1 << 20
-	// fixedBytes is the generations, ristretto's queue of 32,768 pending sets and
-	// its empty shards.
-	fixedBytes = 8*generations + 8*32768 + 16<<10
+	// fixedBytes is ristretto's queue of 32,768 pending sets and its empty shards.
+	fixedBytes = 8*32768 + 16<<10
 	// typicalEntry is what an entry with two copies and a short key costs; it only
 	// sizes the table of frequencies.
 	typicalEntry = 600
@@ -77,7 +76,12 @@ func (c Config) counters() int64 {
 	return 1 << (bits.Len64(uint64(10*c.Bytes/typicalEntry)) - 1)
 }
 
+// generations is how many generations the keys share. Keys that share one are forgotten
+// together, and while no tracker answers such a key is lost. With more than two for each
+// entry, a change costs less than one other key its place.
+func (c Config) generations() int64 { return c.counters() / 4 }
+
 // room is what remains for entries.
 func (c Config) room() int64 {
-	return c.Bytes - fixedBytes - counterBytes*c.counters()
+	return c.Bytes - fixedBytes - 8*c.generations() - counterBytes*c.counters()
 }

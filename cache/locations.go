@@ -44,9 +44,6 @@ const (
 )
 
 const (
-	// generations is how many counters the keys share. Keys that share one are
-	// forgotten together, so there are many more than keys that change within a TTL.
-	generations = 1 << 16
 	// stripes is how many locks the keys share; more than processors.
 	stripes = 64
 	// staleRetry is how often a stale entry's load is tried again: soon after a
@@ -129,7 +126,7 @@ func NewLocations(config Config) (*Locations, error) {
 		entries:     entries,
 		seed:        maphash.MakeSeed(),
 		started:     time.Now(),
-		generations: make([]atomic.Uint64, generations),
+		generations: make([]atomic.Uint64, config.generations()),
 	}
 	for i := range l.stripes {
 		l.stripes[i].flights = map[flightID]*flight{}
@@ -247,7 +244,7 @@ func (l *Locations) hash(domain mogile.DomainName, key mogile.Key) uint64 {
 }
 
 func (l *Locations) generation(hash uint64) *atomic.Uint64 {
-	return &l.generations[hash%generations]
+	return &l.generations[hash%uint64(len(l.generations))]
 }
 
 // stripe uses other bits than generation, so that neighbours there don't meet here.
