@@ -240,11 +240,14 @@ func (s *linuxFS) RemoveAbandoned(site Site, name string) (bool, error) {
 }
 
 func (s *linuxFS) SetModTime(site Site, name string, t time.Time) error {
-	rest, err := s.portable()
-	if err != nil {
-		return err
-	}
-	return rest.SetModTime(site, name, t)
+	err := s.at(name, func(dir int, base string) error {
+		at, err := unix.TimeToTimespec(t)
+		if err != nil {
+			return err
+		}
+		return unix.UtimesNanoAt(dir, base, []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW)
+	})
+	return s.orElse(err, func(rest FS) error { return rest.SetModTime(site, name, t) })
 }
 
 func (s *linuxFS) ReadDir(site Site, name string) ([]fs.DirEntry, error) {
