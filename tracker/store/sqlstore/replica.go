@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/follower"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/recent"
 )
 
@@ -24,8 +24,8 @@ const (
 	replicaRetry   = 15 * time.Second
 	// maxReplicaTimeout bounds both: more is a slip of the operator's.
 	maxReplicaTimeout = time.Hour
-	// replicaTimeout bounds a look-up. It takes a millisecond or two, and the master can
-	// be asked instead.
+	// replicaTimeout is when a look-up counts as failed. Another replica, or the master, is
+	// asked long before.
 	replicaTimeout = 2 * time.Second
 )
 
@@ -43,8 +43,8 @@ type replicas struct {
 	now    func() time.Time
 	recent recent.Changes
 
-	set     atomic.Pointer[replicaSet] // nil when there is none
-	closing sync.WaitGroup             // sets that were replaced
+	set     atomic.Pointer[follower.Set[*serverDB]] // nil when there is none
+	closing sync.WaitGroup                          // sets that were replaced
 
 	mu     sync.Mutex // guards the two below
 	known  replicaSettings
@@ -106,19 +106,19 @@ func (r *replicas) learn(settings map[string]string) {
 }
 
 // retire closes a set when those who still use it are done.
-func (r *replicas) retire(old *replicaSet) {
+func (r *replicas) retire(old *follower.Set[*serverDB]) {
 	if old == nil {
 		return
 	}
 	r.closing.Go(func() {
-		if err := old.close(); err != nil {
+		if err := old.Close((*serverDB).close); err != nil {
 			r.log.Warn("close replicas", zap.Error(err))
 		}
 	})
 }
 
-func (r *replicas) open(s replicaSettings) *replicaSet {
-	var set replicaSet
+func (r *replicas) open(s replicaSettings) *follower.Set[*serverDB] {
+	var all []*follower.Follower[*serverDB]
 	fields := strings.Split(s.sources, "\x00")
 	for i := 0; i+1 < len(fields); i += 2 {
 		name := "slave_" + fields[i]
@@ -127,12 +127,15 @@ func (r *replicas) open(s replicaSettings) *replicaSet {
 			r.log.Warn("replica left out: its setting is not dsn|user|password", zap.String("setting", name), zap.Error(err))
 			continue
 		}
-		set.all = append(set.all, &replica{name: name, db: db, retry: s.retry, log: r.log})
+		all = append(all, &follower.Follower[*serverDB]{Name: name, DB: db})
 	}
-	if len(set.all) == 0 {
+	if len(all) == 0 {
 		return nil
 	}
-	return &set
+	return follower.NewSet(follower.Config{
+		Within: replicaTimeout, Retry: s.retry, Now: r.now, Logger: r.log,
+		WellAnswered: func(err error) bool { return errors.Is(err, store.ErrNotFound) },
+	}, all)
 }
 
 // locate is nil when the master has to be asked.
@@ -140,20 +143,16 @@ func (r *replicas) locate(ctx context.Context, dm mogile.DomainID, key mogile.Ke
 	if r == nil {
 		return nil
 	}
-	set := r.set.Load()
-	if set == nil || r.recent.Has(r.now(), recent.Change{Domain: dm, Key: key}) {
+	set, change := r.set.Load(), recent.Change{Domain: dm, Key: key}
+	if set == nil || !r.recent.MayBeRead(r.now(), change) {
 		return nil
 	}
-	began := r.now()
-	one := set.pick(began)
-	if one == nil {
+	found, ok := follower.Ask(ctx, set, func(ctx context.Context, db *serverDB) ([]located, error) { return locate(ctx, db, dm, key) })
+	if !ok {
 		return nil
 	}
-	found, err := locate(ctx, one.db, dm, key)
-	if ctx.Err() == nil && !errors.Is(err, errClosed) {
-		one.note(began, r.now(), err)
-	}
-	if err != nil || r.recent.Has(r.now(), recent.Change{FID: found[0].file.FID}) {
+	change.Since = found[0].file.FID
+	if r.recent.Has(r.now(), change) || r.recent.Has(r.now(), recent.Change{FID: change.Since}) {
 		return nil
 	}
 	return found
@@ -178,77 +177,4 @@ func (r *replicas) close() error {
 	r.mu.Unlock()
 	r.closing.Wait()
 	return nil
-}
-
-// replicaSet is the replicas of one state of the settings.
-type replicaSet struct{ all []*replica }
-
-// pick is nil when none is well.
-func (s *replicaSet) pick(now time.Time) *replica {
-	first := rand.IntN(len(s.all))
-	for i := range s.all {
-		if r := s.all[(first+i)%len(s.all)]; r.ready(now) {
-			return r
-		}
-	}
-	return nil
-}
-
-func (s *replicaSet) close() error {
-	var errs []error
-	for _, r := range s.all {
-		errs = append(errs, r.db.close())
-	}
-	return errors.Join(errs...)
-}
-
-// replica is one of them. One that fails is left aside, the longer the more often it
-// failed without an answer between.
-type replica struct {
-	name  string
-	db    *serverDB
-	retry time.Duration
-	log   *zap.Logger
-
-	mu       sync.Mutex // guards all below
-	failures int
-	// failed is when it did last, and aside until when nobody asks it.
-	failed, aside time.Time
-}
-
-// ready lets one caller find out whether a replica that had failed is back, while the
-// others go on without it.
-func (r *replica) ready(now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.failures == 0 {
-		return true
-	}
-	if now.Before(r.aside) {
-		return false
-	}
-	r.aside = now.Add(r.pauseLocked())
-	return true
-}
-
-func (r *replica) pauseLocked() time.Duration {
-	return min(time.Duration(r.failures)*r.retry, maxReplicaTimeout)
-}
-
-// note hears what became of a look-up. That a key is not there is an answer, too. Many who
-// fail at the same time count as one.
-func (r *replica) note(began, now time.Time, err error) {
-	well := err == nil || errors.Is(err, store.ErrNotFound)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch {
-	case well && r.failures > 0:
-		r.failures = 0
-		r.log.Info("replica answers again", zap.String("setting", r.name))
-	case !well && (r.failures == 0 || !began.Before(r.failed)):
-		if r.failures++; r.failures == 1 {
-			r.log.Warn("replica fails; the master is asked instead", zap.String("setting", r.name), zap.Error(err))
-		}
-		r.failed, r.aside = now, now.Add(r.pauseLocked())
-	}
 }

@@ -176,7 +176,7 @@ func scanUpload(s scanner) (u store.Upload, err error) {
 
 // CloseUpload implements [store.Uploads].
 func (s *Store) CloseUpload(ctx context.Context, c store.Closing) (mogile.FID, error) {
-	defer s.replicas.changed(recent.Change{Domain: c.Domain, Key: c.Key})
+	defer s.replicas.changed(recent.Change{Domain: c.Domain, Key: c.Key, Since: c.FID})
 	replaced, err := s.closes.Ask(ctx, c)
 	if err != nil {
 		return 0, wrap(err, "close upload %d", c.FID)

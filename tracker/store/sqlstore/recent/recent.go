@@ -24,6 +24,9 @@ type Change struct {
 	Domain mogile.DomainID
 	Key    mogile.Key
 	FID    mogile.FID
+	// Since is what the key has had since, if it was changed once: who reads that has read
+	// the change. 0 means that nobody knows.
+	Since mogile.FID
 }
 
 // odd stands for all keys of which only the database knows which others they equal.
@@ -49,7 +52,7 @@ type Changes struct {
 	mu sync.Mutex // guards all below
 	// last is when each was changed last, by its hash: two with the same hash share an
 	// answer, which is at worst a question to the master.
-	last map[uint64]time.Time
+	last map[uint64]remembered
 	// order is the same, oldest first, with those that were changed again later.
 	order []remembered
 	// all changed until then, as far as is known here.
@@ -60,8 +63,9 @@ type Changes struct {
 }
 
 type remembered struct {
-	hash uint64
-	at   time.Time
+	hash  uint64
+	at    time.Time
+	since mogile.FID
 }
 
 // ForgetNothingBefore begins to remember: nobody knows what has changed until now.
@@ -70,7 +74,7 @@ func (r *Changes) ForgetNothingBefore(now time.Time) {
 	defer r.mu.Unlock()
 	r.all = now
 	if r.last == nil {
-		r.last, r.seed, r.odds = map[uint64]time.Time{}, maphash.MakeSeed(), map[mogile.DomainID]time.Time{}
+		r.last, r.seed, r.odds = map[uint64]remembered{}, maphash.MakeSeed(), map[mogile.DomainID]time.Time{}
 	}
 }
 
@@ -91,9 +95,12 @@ func (r *Changes) Add(now time.Time, changes []Change) {
 		if c.Key == odd {
 			r.odds[c.Domain] = now
 		}
-		hash := maphash.Comparable(r.seed, c)
-		r.last[hash] = now
-		r.order = append(r.order, remembered{hash: hash, at: now})
+		n := remembered{hash: r.hash(c), at: now, since: c.Since}
+		if _, again := r.last[n.hash]; again {
+			n.since = 0 // of two at the same time nobody knows which was the later
+		}
+		r.last[n.hash] = n
+		r.order = append(r.order, n)
 	}
 }
 
@@ -101,7 +108,7 @@ func (r *Changes) Add(now time.Time, changes []Change) {
 func (r *Changes) drainLocked(now time.Time) {
 	var old int
 	for old < len(r.order) && now.Sub(r.order[old].at) > Kept {
-		if c := r.order[old]; r.last[c.hash].Equal(c.at) {
+		if c := r.order[old]; r.last[c.hash].at.Equal(c.at) {
 			delete(r.last, c.hash)
 		}
 		old++
@@ -109,19 +116,35 @@ func (r *Changes) drainLocked(now time.Time) {
 	r.order = r.order[old:]
 }
 
-// Has reports whether something was, or may have been, changed a short time ago.
+func (r *Changes) hash(c Change) uint64 {
+	c.Since = 0
+	return maphash.Comparable(r.seed, c)
+}
+
+// MayBeRead reports whether a replica may be asked: nothing was changed a short time ago, or
+// Has can tell by what is read.
+func (r *Changes) MayBeRead(now time.Time, c Change) bool {
+	r.mu.Lock()
+	c.Since = r.last[r.hash(c.folded())].since
+	r.mu.Unlock()
+	return !r.Has(now, c)
+}
+
+// Has reports whether something was, or may have been, changed a short time ago, after
+// what the key had Since.
 func (r *Changes) Has(now time.Time, c Change) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	is := func(at time.Time) bool { return !at.IsZero() && now.Sub(at) <= Kept }
 	c = c.folded()
+	known, odd := r.last[r.hash(c)], c.Key == odd
 	switch {
-	case is(r.all) || is(r.last[maphash.Comparable(r.seed, c)]):
+	case odd: // it may equal any
+		return is(r.all) || len(r.order) > 0 && is(r.order[len(r.order)-1].at)
+	case is(r.odds[c.Domain]) && c.FID == 0:
 		return true
-	case c.FID != 0:
-		return false
-	case c.Key == odd: // it may equal any
-		return len(r.order) > 0 && is(r.order[len(r.order)-1].at)
+	case known.since != 0 && known.since == c.Since && known.at.After(r.all):
+		return false // what was forgotten is older
 	}
-	return is(r.odds[c.Domain])
+	return is(r.all) || is(known.at)
 }

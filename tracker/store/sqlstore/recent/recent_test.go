@@ -58,3 +58,43 @@ func TestTooManyChangesSendAllToTheMaster(t *testing.T) {
 		t.Errorf("after a minute: got %d and %d remembered; want 1", len(r.order), len(r.last))
 	}
 }
+
+func TestWhoHasReadTheChangeNeedNotAskAgain(t *testing.T) {
+	var r Changes
+	now := time.Now()
+	r.ForgetNothingBefore(now)
+	key := func(key mogile.Key, since mogile.FID) Change { return Change{Domain: 1, Key: key, Since: since} }
+	later := now.Add(time.Second)
+	r.Add(later, []Change{key("once", 5), key("twice", 5), key("gone", 5), {Domain: 1, Key: "gone"}, key("twice", 6)})
+	for _, c := range []struct {
+		of   Change
+		want bool
+	}{
+		{key("once", 5), false}, {key("once", 4), true}, {key("ONCE ", 5), false}, {key("once", 0), true},
+		{key("twice", 5), true}, {key("twice", 6), true}, {key("gone", 5), true}, {key("other", 5), true},
+	} {
+		if got := r.Has(later, c.of); got != c.want {
+			t.Errorf("%+v: got %v; want %v", c.of, got, c.want)
+		}
+	}
+	if !r.MayBeRead(later, key("once", 0)) || r.MayBeRead(later, key("twice", 0)) || r.MayBeRead(later, key("other", 0)) {
+		t.Error("got others than what was changed once for what may be read")
+	}
+	r.Add(later, []Change{key("odd\xc3\x9f", 7)})
+	if !r.Has(later, key("odd\xc3\x9f", 7)) || !r.Has(later, key("once", 5)) {
+		t.Error("got a key trusted that an odd one may equal")
+	}
+}
+
+func TestWhatWasReadCountsForNothingOnceChangesWereForgotten(t *testing.T) {
+	var r Changes
+	now := time.Now()
+	r.ForgetNothingBefore(now.Add(-time.Hour))
+	r.Add(now, []Change{{Domain: 1, Key: "k", Since: 5}})
+	for fid := range mogile.FID(maxChanges) {
+		r.Add(now, []Change{{FID: fid + 1}})
+	}
+	if !r.Has(now, Change{Domain: 1, Key: "k", Since: 5}) {
+		t.Error("got k trusted; want it asked for: it may have been changed again when there was no room")
+	}
+}
