@@ -27,7 +27,7 @@ func StartGalera(dir string) (a, b *Server, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	a, err = startFirst(mariaDB{}, filepath.Join(dir, "a"), options[0], []string{"--wsrep-new-cluster"})
+	a, err = startFirst(mariaDB{}, Place{}, filepath.Join(dir, "a"), options[0], []string{"--wsrep-new-cluster"})
 	if err != nil {
 		return nil, nil, err
 	}

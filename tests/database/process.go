@@ -24,8 +24,11 @@ type process struct {
 
 // startProcess starts a command that dies with this process. The kernel sends the
 // signal for that when the thread ends that has started the command, so a goroutine
-// keeps its thread until the command has ended.
-func startProcess(cmd *exec.Cmd) (*process, error) {
+// keeps its thread until the command has ended. start is the command's own when it is nil.
+func startProcess(cmd *exec.Cmd, start func(*exec.Cmd) error) (*process, error) {
+	if start == nil {
+		start = (*exec.Cmd).Start
+	}
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -38,7 +41,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		defer end()
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		err := start(cmd)
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // the exit code is in ProcessState

@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,10 +29,20 @@ const (
 	tailBytes = 3 << 10
 )
 
+// Place is where a server runs that is to be reached from elsewhere. The zero Place is the
+// loopback.
+type Place struct {
+	// Host is the server's address.
+	Host string
+	// Start starts the server there; nil means here.
+	Start func(*exec.Cmd) error
+}
+
 // Server is a private database server: own data directory, own unix socket, own
 // loopback port. Its methods are for one goroutine at a time.
 type Server struct {
 	engine  engine
+	place   Place
 	dir     string // holds data/ and the log
 	port    int
 	options []string
@@ -53,11 +66,11 @@ func StartPostgres(dir string, options ...string) (*Server, error) {
 }
 
 func start(e engine, dir string, options []string) (*Server, error) {
-	return startFirst(e, dir, options, nil)
+	return startFirst(e, Place{}, dir, options, nil)
 }
 
 // startFirst starts a server that takes some options for this time only.
-func startFirst(e engine, dir string, options, first []string) (*Server, error) {
+func startFirst(e engine, place Place, dir string, options, first []string) (*Server, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -65,7 +78,7 @@ func startFirst(e engine, dir string, options, first []string) (*Server, error) 
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	s := &Server{engine: e, dir: dir, options: options, first: first}
+	s := &Server{engine: e, place: place, dir: dir, options: options, first: first}
 	if err := populate(e, s.data()); err != nil {
 		return nil, err
 	}
@@ -90,11 +103,22 @@ func (s *Server) data() string    { return filepath.Join(s.dir, "data") }
 func (s *Server) logPath() string { return filepath.Join(s.dir, s.engine.name()+".log") }
 
 // Addr is host and port, with the host as a number.
-func (s *Server) Addr() string { return loopback(s.port) }
+func (s *Server) Addr() string {
+	if s.place.Host != "" {
+		return net.JoinHostPort(s.place.Host, strconv.Itoa(s.port))
+	}
+	return loopback(s.port)
+}
+
+// Socket is the path of MariaDB's unix socket.
+func (s *Server) Socket() string { return filepath.Join(s.data(), s.engine.name()+".sock") }
 
 // Admin is connections of a user who may do everything, to no database of a test.
 // They are closed with the server.
 func (s *Server) Admin() *sql.DB { return s.db }
+
+// AdminDSN is how such a user connects.
+func (s *Server) AdminDSN() string { return s.engine.dsn(s.Addr(), admin, s.engine.home()) }
 
 // launch starts the process and waits until it answers. After an error nothing of
 // it is left.
@@ -128,11 +152,11 @@ func (s *Server) run() error {
 	}
 	defer log.Close() // the process has its own descriptor
 	cmd.Stdout, cmd.Stderr = log, log
-	db, err := sql.Open(s.engine.driver(), s.engine.dsn(s.Addr(), admin, s.engine.home()))
+	db, err := sql.Open(s.engine.driver(), s.AdminDSN())
 	if err != nil {
 		return err
 	}
-	if s.process, err = startProcess(cmd); err != nil {
+	if s.process, err = startProcess(cmd, s.place.Start); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	s.db = db

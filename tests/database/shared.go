@@ -96,6 +96,17 @@ func OwnMariaDB(t testing.TB, options ...string) *Server {
 	return own(t, mariaDB{}, options)
 }
 
+// OwnMariaDBAt does the same elsewhere.
+func OwnMariaDBAt(t testing.TB, place Place, options ...string) *Server {
+	t.Helper()
+	s, err := startFirst(mariaDB{}, place, ownDir(t), append([]string{"--bind-address=" + place.Host}, options...), nil)
+	if err != nil {
+		give(t, err)
+	}
+	s.endWith(t)
+	return s
+}
+
 // OwnPostgres does the same for PostgreSQL.
 func OwnPostgres(t testing.TB, options ...string) *Server {
 	t.Helper()

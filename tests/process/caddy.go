@@ -36,6 +36,10 @@ type Options struct {
 	Ready []string
 	// Binary is the command to run; empty means [Binary].
 	Binary string
+	// Host is where the admin API listens; empty means the loopback.
+	Host string
+	// Launch starts the process, on another machine for instance; nil means here.
+	Launch func(*exec.Cmd) error
 }
 
 // Caddy is a process under test. Its methods are for the test's own goroutine.
@@ -60,6 +64,9 @@ func Start(t testing.TB, o Options) *Caddy {
 		o.Binary = Binary(t)
 	}
 	c := &Caddy{Dir: o.Dir, Admin: loopback(FreePorts(t, 1)[0]), t: t, options: o}
+	if o.Host != "" {
+		c.Admin = net.JoinHostPort(o.Host, "2019")
+	}
 	c.write(o.Caddyfile)
 	t.Cleanup(c.finish)
 	c.Restart()
@@ -79,7 +86,11 @@ func (c *Caddy) Restart() {
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	// A test binary that is killed takes its processes along.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.cmd.Start(); err != nil {
+	launch := c.options.Launch
+	if launch == nil {
+		launch = (*exec.Cmd).Start
+	}
+	if err := launch(c.cmd); err != nil {
 		c.t.Fatalf("start caddy: %v", err)
 	}
 	c.exited = make(chan struct{})
