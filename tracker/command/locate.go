@@ -14,8 +14,9 @@ import (
 )
 
 // Locate finds a key's content and all its copies, best first, without asking a
-// storage node. A file that has no readable copy has one that is not readable, if
-// it has any.
+// storage node. Copies that can't be reached now come last: who remembers the answer may
+// need them when they are back and others are gone. A file that has no copy that may be
+// read has one that may not, if it has any.
 func (c *Commands) Locate(ctx context.Context, domain mogile.DomainName, key mogile.Key, zone topology.Zone) (mogile.Location, error) {
 	snap, err := c.snapshot(ctx)
 	if err != nil {
@@ -25,7 +26,7 @@ func (c *Commands) Locate(ctx context.Context, domain mogile.DomainName, key mog
 	if err != nil {
 		return mogile.Location{}, err
 	}
-	w := walk{fid: f.FID, zone: zone, most: math.MaxInt}
+	w := walk{fid: f.FID, zone: zone, most: math.MaxInt, hidden: true}
 	near, far := c.nearAndFar(snap, f, zone)
 	loc := mogile.Location{
 		FID: f.FID, Length: f.Length, Checksum: f.sum,

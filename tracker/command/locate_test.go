@@ -3,6 +3,7 @@ package command_test
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -83,6 +84,24 @@ func TestLocatePutsDrainingDevicesLastAndKeepsAWayOut(t *testing.T) {
 		if diff := cmp.Diff(step.want, c.located("k")); diff != "" {
 			t.Errorf("after device %d became %s (-want +got):\n%s", step.dev, step.state, diff)
 		}
+	}
+}
+
+func TestCopiesThatCannotBeReachedComeLast(t *testing.T) {
+	c := newCluster(t, nil)
+	c.copyTo(c.upload("k"), 2, 3)
+	c.fakes.live.Observe(topology.Observations{Devices: map[mogile.DevID]topology.DeviceSeen{1: {State: topology.SeenUnreachable}}})
+	if diff := cmp.Diff([]mogile.DevID{2, 3, 1}, c.located("k")); diff != "" {
+		t.Errorf("a device can't be reached (-want +got):\n%s", diff)
+	}
+	c.setState(1, mogile.DevDown)
+	if diff := cmp.Diff([]mogile.DevID{2, 3}, c.located("k")); diff != "" {
+		t.Errorf("nor may it be read (-want +got):\n%s", diff)
+	}
+	line := string(c.Run(t.Context(), protocol.Parse([]byte("get_paths domain=images&key=k&noverify=1&pathcount=9")), netip.Addr{}).
+		Append(nil, protocol.Request{}))
+	if !strings.Contains(line, "paths=2&") {
+		t.Errorf("get_paths: got %s; want the two that can be read", line)
 	}
 }
 

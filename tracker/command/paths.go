@@ -46,6 +46,9 @@ type walk struct {
 	most int
 	// verify, or nil, leaves out devices that don't have the file.
 	verify func([]topology.Device) []topology.Device
+	// hidden has copies follow that can't be read now as far as is known here, if the
+	// operator lets them be.
+	hidden bool
 }
 
 // copies keeps the order of devs, but puts copies on draining devices last. When
@@ -54,11 +57,15 @@ type walk struct {
 func (w walk) copies(devs []topology.Device) []mogile.Copy {
 	readable := make([]topology.Device, 0, len(devs))
 	var fallback mogile.Copy
+	var hidden []mogile.Copy
 	for _, d := range devs {
 		if d.Readable() {
 			readable = append(readable, d)
-		} else {
-			fallback = w.at(d)
+			continue
+		}
+		fallback = w.at(d)
+		if w.hidden && d.MayRead() {
+			hidden = append(hidden, fallback)
 		}
 	}
 	if w.verify != nil {
@@ -72,6 +79,7 @@ func (w walk) copies(devs []topology.Device) []mogile.Copy {
 			}
 		}
 	}
+	copies = append(copies, hidden...)
 	if len(copies) == 0 && fallback.Dev != 0 {
 		copies = append(copies, fallback)
 	}

@@ -29,9 +29,12 @@ func (d Device) Monitored() bool { return d.On.State.Readable() && d.State.Monit
 // MayDelete reports whether the operator lets us write to and delete from it.
 func (d Device) MayDelete() bool { return d.On.State.Writable() && d.State.Deletable() }
 
+// MayRead reports whether the operator lets copies be read from it.
+func (d Device) MayRead() bool { return d.On.State.Readable() && d.State.Readable() }
+
 // Readable reports whether a copy can be read from it now.
 func (d Device) Readable() bool {
-	return d.On.State.Readable() && d.State.Readable() && d.HostReachable &&
+	return d.MayRead() && d.HostReachable &&
 		(d.Seen.State == SeenReadable || d.Seen.State == SeenWriteable)
 }
 
