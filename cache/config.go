@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/bits"
 	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // Config says how much is remembered and for how long.
@@ -21,6 +23,8 @@ type Config struct {
 	// Stale is how long after its TTL a location still serves while loading fails, and
 	// only then; 0 means 1 h, less than 0 that it does not.
 	Stale time.Duration
+	// Tally is where is counted what becomes of look-ups; nil means that nobody wants to know.
+	Tally *tally.Cache
 }
 
 const (
@@ -66,6 +70,9 @@ func (c Config) withDefaults() Config {
 		c.Stale = defaultStale
 	}
 	c.Stale = max(c.Stale, 0)
+	if c.Tally == nil {
+		c.Tally = new(tally.Cache)
+	}
 	return c
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // ContentsConfig says how much is kept of what.
@@ -25,6 +26,8 @@ type ContentsConfig struct {
 	// MaxFile is the length of the largest content that is kept; 0 means 1 MiB, or an
 	// eighth of Bytes when that is less. More than an eighth is refused.
 	MaxFile int64
+	// Tally is where is counted what becomes of look-ups; nil means that nobody wants to know.
+	Tally *tally.Cache
 }
 
 const (
@@ -51,6 +54,9 @@ func (c ContentsConfig) withDefaults() ContentsConfig {
 	}
 	if c.MaxFile == 0 {
 		c.MaxFile = min(defaultMaxFile, c.longest())
+	}
+	if c.Tally == nil {
+		c.Tally = new(tally.Cache)
 	}
 	return c
 }
@@ -101,6 +107,7 @@ type Contents struct {
 	stripes [stripes]contentStripe
 
 	underWay atomic.Int64 // bytes
+	number   atomic.Int64 // of contents that are kept
 
 	// changing is held, shared, over changes of what is kept that come from outside:
 	// ristretto must not be closed under them. It is taken before a stripe's lock.
@@ -140,6 +147,7 @@ func NewContents(config ContentsConfig) (*Contents, error) {
 		BufferItems:        getBuffer,
 		KeyToHash:          func(hash uint64) (uint64, uint64) { return hash, 0 },
 		IgnoreInternalCost: true, // Content.held has it
+		OnEvict:            c.evicted,
 		OnExit:             c.dropped,
 	})
 	if err != nil {
@@ -164,7 +172,13 @@ func (c *Contents) Get(fid mogile.FID, length int64) *Content {
 	if s.closed {
 		return nil
 	}
-	return c.keptLocked(fid, length)
+	x := c.keptLocked(fid, length)
+	if x != nil {
+		c.config.Tally.Hits.Add(1)
+	} else {
+		c.config.Tally.Misses.Add(1)
+	}
+	return x
 }
 
 // keptLocked needs the stripe's lock, shared or not.
@@ -217,6 +231,7 @@ func (c *Contents) Join(w Wanted, fill Fill) (x *Content, began bool) {
 	s.coming[w.FID] = x
 	ctx, cancel := context.WithCancel(c.ctx)
 	x.cancel = cancel
+	c.config.Tally.Loads.Add(1)
 	c.fills.Go(func() {
 		defer cancel()
 		c.run(ctx, x, w.Whole, fill)
@@ -258,6 +273,7 @@ func (c *Contents) run(ctx context.Context, x *Content, whole bool, fill Fill) {
 // taken from those that can be joined, so that nobody begins anew in between.
 func (c *Contents) end(x *Content, err error) {
 	if err != nil {
+		c.config.Tally.LoadErrors.Add(1)
 		c.takeAway(x)
 		x.end(err)
 		x.Release()
@@ -274,8 +290,10 @@ func (c *Contents) end(x *Content, err error) {
 // joined until it is released.
 func (c *Contents) keep(x *Content) {
 	x.refs.Add(1) // given back by dropped
+	c.number.Add(1)
 	if !c.kept.Set(scatter(x.fid), x, x.held) {
 		x.refs.Add(-1) // the fill still holds it
+		c.number.Add(-1)
 		return
 	}
 	c.kept.Wait()
@@ -285,12 +303,20 @@ func (c *Contents) keep(x *Content) {
 	}
 }
 
+// evicted is told by ristretto of what made room for others, and of all there is when it is closed.
+func (c *Contents) evicted(*ristretto.Item[*Content]) {
+	if c.ctx.Err() == nil {
+		c.config.Tally.Evictions.Add(1)
+	}
+}
+
 // dropped is told by ristretto that it does not keep x any more.
 func (c *Contents) dropped(x *Content) {
 	if x == nil { // there was none
 		return
 	}
 	x.isDropped.Store(true)
+	c.number.Add(-1)
 	c.underWay.Add(x.held)
 	x.Release()
 }

@@ -51,7 +51,7 @@ func (l *Locations) join(ctx context.Context, hash uint64, id flightID, load Loa
 	}
 	f := s.flights[id]
 	if f == nil {
-		f = l.beginLocked(s, hash, id, load, nil)
+		f = l.beginLocked(context.WithoutCancel(ctx), s, hash, id, load, nil)
 	}
 	f.waiting++
 	s.mu.Unlock()
@@ -74,17 +74,19 @@ func (l *Locations) renew(e *Entry, hash uint64, id flightID, load Load) {
 		return
 	}
 	id.domain, id.key = e.domain, e.key // the caller's may be a part of its request
-	f := l.beginLocked(s, hash, id, load, e)
+	f := l.beginLocked(context.Background(), s, hash, id, load, e)
 	f.waiting++ // and this one never leaves
 }
 
 // beginLocked starts the load under a context of its own: the caller who happens
-// to be first may leave without failing the others.
-func (l *Locations) beginLocked(s *stripe, hash uint64, id flightID, load Load, renews *Entry) *flight {
-	ctx, cancel := context.WithCancel(context.Background())
+// to be first may leave without failing the others. Its values are his, so that the load shows in his
+// trace.
+func (l *Locations) beginLocked(ctx context.Context, s *stripe, hash uint64, id flightID, load Load, renews *Entry) *flight {
+	ctx, cancel := context.WithCancel(ctx)
 	f := &flight{cancel: cancel, renews: renews, done: make(chan struct{})}
 	s.flights[id] = f
 	began := l.now()
+	l.config.Tally.Loads.Add(1)
 	l.loads.Go(func() {
 		defer cancel()
 		// In a defer, so that a load that ends its goroutine hangs nobody.
@@ -103,6 +105,7 @@ func (l *Locations) beginLocked(s *stripe, hash uint64, id flightID, load Load, 
 		case errors.Is(f.err, ErrAbsent):
 			e.absent = f.err
 		default:
+			l.config.Tally.LoadErrors.Add(1)
 			if f.renews != nil {
 				f.renews.failed(l.now())
 			}

@@ -89,6 +89,7 @@ const (
 type Locations struct {
 	config  Config
 	entries *ristretto.Cache[uint64, *Entry]
+	number  atomic.Int64 // of entries
 	seed    maphash.Seed
 	started time.Time
 
@@ -101,6 +102,7 @@ type Locations struct {
 
 	loads sync.WaitGroup // the flights' goroutines
 	once  sync.Once      // Close
+	ended atomic.Bool    // set by Close, before the entries go
 }
 
 // NewLocations returns an empty cache. Close it after use.
@@ -109,6 +111,12 @@ func NewLocations(config Config) (*Locations, error) {
 		return nil, err
 	}
 	config = config.withDefaults()
+	l := &Locations{
+		config:      config,
+		seed:        maphash.MakeSeed(),
+		started:     time.Now(),
+		generations: make([]atomic.Uint64, config.generations()),
+	}
 	entries, err := ristretto.NewCache(&ristretto.Config[uint64, *Entry]{
 		NumCounters: config.counters(),
 		MaxCost:     config.room(),
@@ -117,17 +125,13 @@ func NewLocations(config Config) (*Locations, error) {
 		// not needed: an entry carries its key, which is compared.
 		KeyToHash:          func(hash uint64) (uint64, uint64) { return hash, 0 },
 		IgnoreInternalCost: true, // Entry.cost has it, map overhead included
+		OnEvict:            l.evicted,
+		OnExit:             l.dropped,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open location cache: %w", err)
 	}
-	l := &Locations{
-		config:      config,
-		entries:     entries,
-		seed:        maphash.MakeSeed(),
-		started:     time.Now(),
-		generations: make([]atomic.Uint64, config.generations()),
-	}
+	l.entries = entries
 	for i := range l.stripes {
 		l.stripes[i].flights = map[flightID]*flight{}
 	}
@@ -150,20 +154,26 @@ func (l *Locations) Get(ctx context.Context, domain mogile.DomainName, key mogil
 	e := l.kept(hash, id, now)
 	switch {
 	case e == nil:
+		l.config.Tally.Misses.Add(1)
 		return l.join(ctx, hash, id, load)
 	case now < e.fresh:
+		l.config.Tally.Hits.Add(1)
 		if e.renewalDue(now) {
 			l.renew(e, hash, id, load)
 		}
 		return e.found(Remembered, now)
 	case e.waitsForRetry(now):
+		l.config.Tally.Misses.Add(1)
+		l.config.Tally.Stale.Add(1)
 		return e.found(Stale, now)
 	}
+	l.config.Tally.Misses.Add(1)
 	loaded, err := l.join(ctx, hash, id, load)
 	if err == nil || errors.Is(err, ErrAbsent) || ctx.Err() != nil || l.generation(hash).Load() != id.generation {
 		return loaded, err
 	}
 	e.failed(l.now())
+	l.config.Tally.Stale.Add(1)
 	return e.found(Stale, now)
 }
 
@@ -192,6 +202,7 @@ func (l *Locations) Close() {
 		l.loads.Wait()
 		l.changing.Lock()
 		defer l.changing.Unlock()
+		l.ended.Store(true)
 		l.entries.Close()
 	})
 }
@@ -234,7 +245,24 @@ func (l *Locations) keep(hash uint64, e *Entry, began time.Duration) {
 	if life > 0 && l.generation(hash).Load() == e.generation {
 		// Without ristretto's own TTL, whose bookkeeping is a fifth of an entry's cost:
 		// what is over is not used, and is the first to be evicted when room is needed.
-		l.entries.Set(hash, e, e.cost())
+		l.number.Add(1)
+		if !l.entries.Set(hash, e, e.cost()) {
+			l.number.Add(-1)
+		}
+	}
+}
+
+// evicted is told by ristretto of what made room for others, and of all there is when it is closed.
+func (l *Locations) evicted(*ristretto.Item[*Entry]) {
+	if !l.ended.Load() {
+		l.config.Tally.Evictions.Add(1)
+	}
+}
+
+// dropped is told by ristretto that it does not keep e any more, or never did.
+func (l *Locations) dropped(e *Entry) {
+	if e != nil {
+		l.number.Add(-1)
 	}
 }
 

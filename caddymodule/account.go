@@ -6,9 +6,13 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // account is what a request's placeholders tell of it.
@@ -20,6 +24,38 @@ type account struct {
 }
 
 const placeholders = "http.mogilefs."
+
+// enter adds the account to the access log, if the request's server writes one. It is read when the line
+// is written, after the answer.
+func (a *account) enter(ctx context.Context) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok || server.Logs == nil {
+		return
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+		extra.Set(zap.Object("mogilefs", a))
+	}
+}
+
+// MarshalLogObject implements [zapcore.ObjectMarshaler]. What there is none of is left out.
+func (a *account) MarshalLogObject(to zapcore.ObjectEncoder) error {
+	to.AddString("key", string(a.key))
+	if a.FID != 0 {
+		to.AddUint64("fid", uint64(a.FID))
+	}
+	if a.Copy != 0 {
+		to.AddUint32("copy", uint32(a.Copy))
+	}
+	if a.Cache != "" {
+		to.AddString("cache", string(a.Cache))
+	}
+	if a.Source != tally.Nowhere {
+		to.AddString("source", a.Source.String())
+	}
+	return nil
+}
+
+var _ zapcore.ObjectMarshaler = (*account)(nil)
 
 // show makes the placeholders known. They are looked up when somebody asks, which is
 // cheaper than setting them, and then have their latest values.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/caddymodule/metrics"
 	"github.com/mogilefs/caddy-mogilefs/tracker"
 )
 
@@ -44,6 +46,10 @@ type App struct {
 	wanted  tracker.Declaration
 	refs    refs // held from Provision to Cleanup
 	started refs // held from Start to Stop
+
+	tallies  *metrics.Tallies
+	queues   *metrics.Queues // nil without a tracker
+	counting sync.WaitGroup  // the goroutine of queues
 }
 
 // CaddyModule returns the Caddy module information.
@@ -57,22 +63,27 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the app without touching a disk, a database or a port.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
+	var err error
+	if a.tallies, err = talliesOf(&a.refs); err != nil {
+		return err
+	}
 	if a.Tracker != nil {
-		if err := a.Tracker.provision(ctx, &a.refs); err != nil {
+		if err := a.Tracker.provision(ctx, &a.refs, a.tallies); err != nil {
 			return fmt.Errorf("tracker: %w", err)
 		}
 	}
 	for _, name := range a.nodeNames() {
-		if err := a.Storage[name].provision(ctx, name, &a.refs); err != nil {
+		if err := a.Storage[name].provision(ctx, name, &a.refs, a.tallies); err != nil {
 			return fmt.Errorf("storage %s: %w", name, err)
 		}
 		if err := a.Storage[name].fenced(a.Tracker, a.log.Named("storage").With(zap.String("node", name))); err != nil {
 			return fmt.Errorf("storage %s: %w", name, err)
 		}
 	}
-	var err error
-	a.wanted, err = a.declaration()
-	return err
+	if a.wanted, err = a.declaration(); err != nil {
+		return err
+	}
+	return a.provisionMetrics(ctx)
 }
 
 // Validate refuses what can't work together.
@@ -144,6 +155,7 @@ func (a *App) Start() error {
 	if err := a.declare(ctx, t); err != nil {
 		return a.abort(fmt.Errorf("declared setup: %w", err))
 	}
+	a.keepQueues(&a.started)
 	if err := a.Tracker.listen(ctx, t, &a.started); err != nil {
 		return a.abort(fmt.Errorf("tracker: %w", err))
 	}

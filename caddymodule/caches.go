@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // LocationCache remembers where files are, so that a request needs no tracker.
@@ -70,7 +71,7 @@ func (p *pooledLocations) Destruct() error {
 
 // locations finds or makes the cache. Handlers with the same settings and zone over
 // the same database share one, and it keeps what it knows over a reload.
-func (h *Handler) locations(from source) (*cache.Locations, error) {
+func (h *Handler) locations(from source, to *tally.Cache) (*cache.Locations, error) {
 	if h.LocationCache.Off {
 		return nil, nil
 	}
@@ -84,6 +85,7 @@ func (h *Handler) locations(from source) (*cache.Locations, error) {
 			TTL:         time.Duration(h.LocationCache.TTL),
 			NegativeTTL: time.Duration(h.LocationCache.NegativeTTL),
 			Stale:       time.Duration(h.LocationCache.Stale),
+			Tally:       to,
 		})
 		if err != nil {
 			return nil, err
@@ -108,7 +110,7 @@ func (p pooledContents) Destruct() error {
 // contents finds or makes the cache, which handlers with the same settings over the
 // same database share. The zone does not matter: wherever a content comes from, it is
 // the same.
-func (h *Handler) contents(from source) (*cache.Contents, error) {
+func (h *Handler) contents(from source, to *tally.Cache) (*cache.Contents, error) {
 	if h.ContentCache.Off {
 		return nil, nil
 	}
@@ -117,7 +119,7 @@ func (h *Handler) contents(from source) (*cache.Contents, error) {
 		return nil, err
 	}
 	pooled, err := load(&h.refs, poolKey{contentKind, string(settings)}, func() (pooledContents, error) {
-		made, err := cache.NewContents(cache.ContentsConfig{Bytes: h.ContentCache.Size, MaxFile: h.ContentCache.MaxObject})
+		made, err := cache.NewContents(cache.ContentsConfig{Bytes: h.ContentCache.Size, MaxFile: h.ContentCache.MaxObject, Tally: to})
 		return pooledContents{made}, err
 	})
 	return pooled.Contents, err

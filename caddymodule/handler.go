@@ -175,7 +175,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.asked = from.held
 	config := edge.Config{
-		Tracker:      from.tracker,
+		Tracker:      counted(from.tracker, &app.tallies.Edge),
 		Disks:        disksOf(app),
 		Copies:       h.Upload.Copies,
 		MaxUpload:    h.Upload.MaxSize,
@@ -184,6 +184,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		Hedge:        time.Duration(h.Hedge),
 		CacheStatus:  h.CacheStatus,
 		ServerTiming: h.ServerTiming,
+		Tally:        &app.tallies.Edge,
+		Trace:        traceStep,
 		Logger:       h.log,
 		Timeouts: edge.Timeouts{
 			Tracker:   from.patience,
@@ -192,7 +194,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			Idle:      time.Duration(h.Timeouts.Idle),
 		},
 	}
-	if config.Locations, err = h.locations(from); err != nil {
+	if config.Locations, err = h.locations(from, &app.tallies.Locations); err != nil {
 		return fmt.Errorf("location_cache: %w", err)
 	}
 	if config.Health, err = boardOf(&h.refs, h.log); err != nil {
@@ -201,7 +203,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if config.Transport, err = h.Transport.provision(ctx, h.Timeouts); err != nil {
 		return fmt.Errorf("transport: %w", err)
 	}
-	if config.Contents, err = h.contents(from); err != nil {
+	if config.Contents, err = h.contents(from, &app.tallies.Contents); err != nil {
 		return fmt.Errorf("content_cache: %w", err)
 	}
 	if err := h.Signed.provision(); err != nil {
@@ -273,6 +275,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	a := &account{key: h.key(r)}
 	a.show(r.Context())
+	a.enter(r.Context())
 	if r.Method == methodPurge {
 		return h.purge(w, r, a)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/mogilefs/caddy-mogilefs/caddymodule/metrics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -78,7 +79,7 @@ func exchange(t *testing.T, addr, request string) *http.Response {
 func TestANodeKnowsItsCopiesByBothPorts(t *testing.T) {
 	n := &StorageNode{Root: "x", Address: "127.0.0.1:7500", GetPort: 7510, Management: managementOff}
 	var r refs
-	if err := n.provision(caddy.Context{}, "node1", &r); err != nil {
+	if err := n.provision(caddy.Context{}, "node1", &r, new(metrics.Tallies)); err != nil {
 		t.Fatal(err)
 	}
 	defer r.release()
@@ -92,7 +93,7 @@ func TestANodeKnowsItsCopiesByBothPorts(t *testing.T) {
 		t.Errorf("got %v; want %v", got, want)
 	}
 	same := &StorageNode{Root: "x", Address: "127.0.0.1:7500", GetPort: 7500, Management: managementOff}
-	if err := same.provision(caddy.Context{}, "node1", &r); err == nil || !strings.Contains(err.Error(), "get_port 7500") {
+	if err := same.provision(caddy.Context{}, "node1", &r, new(metrics.Tallies)); err == nil || !strings.Contains(err.Error(), "get_port 7500") {
 		t.Errorf("the port of address: got %v; want it refused", err)
 	}
 }

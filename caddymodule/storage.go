@@ -11,8 +11,10 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/caddymodule/metrics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/storage"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 	"github.com/mogilefs/caddy-mogilefs/tracker"
 )
 
@@ -77,16 +79,18 @@ type StorageNode struct {
 	getAddress string
 	// defaultAddress says that the config gives none.
 	defaultAddress bool
+	tally          *tally.Storage
 	remote         *registration // nil for none
 	fence          *storage.Fence
 	key            string // tells this node from one with other settings
 	shared         *shared[*storage.Node]
 }
 
-func (n *StorageNode) provision(ctx caddy.Context, name string, r *refs) error {
+func (n *StorageNode) provision(ctx caddy.Context, name string, r *refs, to *metrics.Tallies) error {
 	if n == nil || n.Root == "" { // nil is JSON's null
 		return errors.New("root is missing: name the directory that holds dev<N>")
 	}
+	n.tally = &to.Storage
 	if n.defaultAddress = n.Address == ""; n.defaultAddress {
 		n.Address = defaultNodeAddress
 	}
@@ -166,7 +170,7 @@ func (n *StorageNode) nodeConfig() (storage.Config, error) {
 
 func (n *StorageNode) build(_ context.Context, log *zap.Logger) (*storage.Node, error) {
 	config := n.config
-	config.Logger = log
+	config.Logger, config.Tally = log, n.tally
 	if n.AllowShutdown {
 		config.Shutdown = func() { endProcess(log) }
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/caddymodule/metrics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -65,6 +66,7 @@ type Tracker struct {
 	Settings map[string]string `json:"settings,omitempty"`
 
 	config  tracker.Config
+	tallies *metrics.Tallies
 	db      Database
 	changes *changes
 	key     string // tells this tracker from one with other settings
@@ -74,7 +76,8 @@ type Tracker struct {
 
 // provision checks the settings and takes a reference to the tracker, so that it
 // lives on over a reload that leaves this config as it was.
-func (t *Tracker) provision(ctx caddy.Context, r *refs) error {
+func (t *Tracker) provision(ctx caddy.Context, r *refs, to *metrics.Tallies) error {
+	t.tallies = to
 	if len(t.Listen) == 0 {
 		t.Listen = []string{defaultTrackerListen}
 	}
@@ -147,8 +150,10 @@ func (t *Tracker) build(ctx context.Context, log *zap.Logger) (*tracker.Tracker,
 	if err != nil {
 		return nil, err
 	}
+	watch(st, &t.tallies.Database)
 	config := t.config
 	config.Store, config.Changed, config.Access, config.Logger = st, t.changes.tell, t.door.access.get, log
+	config.Tally = &t.tallies.Tracker
 	built, err := tracker.New(config)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())

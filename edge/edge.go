@@ -17,6 +17,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/edge/health"
 	"github.com/mogilefs/caddy-mogilefs/edge/hedge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // Config is what an [Edge] is made of.
@@ -55,6 +56,11 @@ type Config struct {
 	// ServerTiming tells clients by a Server-Timing header how long the edge took for
 	// what.
 	ServerTiming bool
+	// Tally is where is counted what comes of requests; nil means that nobody wants to know.
+	Tally *tally.Edge
+	// Trace is called when a request begins to wait for something, which may be a device's, and what it
+	// returns when that ends; the context is for what is waited for. nil means that nobody wants to know.
+	Trace func(ctx context.Context, what string, dev mogile.DevID) (context.Context, func(error))
 	// Logger is required.
 	Logger *zap.Logger
 }
@@ -113,6 +119,7 @@ type Edge struct {
 	pool    *http.Transport // nodes, when it is ours
 	buffers buffer.Pool
 	health  *health.Board
+	tally   *tally.Edge
 	ours    *health.Board // health, when it is ours
 	parts   *buffer.Parts
 	hedges  hedge.Budget
@@ -129,10 +136,18 @@ func New(config Config) (*Edge, error) {
 		return nil, err
 	}
 	config.Timeouts = config.Timeouts.withDefaults()
-	e := &Edge{config: config, log: config.Logger, nodes: config.Transport, health: config.Health, background: background.New()}
+	e := &Edge{config: config, log: config.Logger, nodes: config.Transport, health: config.Health, tally: config.Tally, background: background.New()}
 	if e.health == nil {
 		e.ours = health.New(config.Logger)
 		e.health = e.ours
+	}
+	if e.config.Trace == nil {
+		e.config.Trace = func(ctx context.Context, _ string, _ mogile.DevID) (context.Context, func(error)) {
+			return ctx, func(error) {}
+		}
+	}
+	if e.tally == nil {
+		e.tally = new(tally.Edge)
 	}
 	e.load = e.askTracker
 	e.parts = buffer.NewParts(&e.buffers)
@@ -206,27 +221,30 @@ func (e *Edge) Serve(w http.ResponseWriter, r *http.Request, req Request) error 
 	if req.Outcome == nil {
 		req.Outcome = new(Outcome)
 	}
-	if e.config.ServerTiming {
-		req.Outcome.clock = time.Now()
+	req.Outcome.Begin(e.config.ServerTiming)
+	defer req.Outcome.Count(e.tally, tally.MethodOf(r.Method))
+	err := e.serve(w, r, req)
+	if err == nil {
+		req.Outcome.Over()
+		return nil
 	}
+	req.Outcome.End = err.end
+	return err
+}
+
+func (e *Edge) serve(w http.ResponseWriter, r *http.Request, req Request) *Error {
 	if req.FID != 0 {
 		req.Key = fidKey(req.FID)
 	} else if err := req.Key.Validate(); err != nil {
 		return badRequest("%w", err)
 	}
-	var err *Error
 	switch r.Method {
 	case http.MethodPut, http.MethodPost:
-		err = e.put(w, r, req)
+		return e.put(w, r, req)
 	case http.MethodDelete:
-		err = e.remove(w, r, req)
-	default:
-		err = e.read(w, r, req)
+		return e.remove(w, r, req)
 	}
-	if err != nil {
-		return err
-	}
-	return nil
+	return e.read(w, r, req)
 }
 
 func (e *Edge) trackerContext(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // Error is a request that failed before anything was written, so that the caller
@@ -19,6 +21,8 @@ type Error struct {
 	// RetryAfter, when not 0, belongs into a Retry-After header, in seconds.
 	RetryAfter time.Duration
 	Err        error
+
+	end tally.End // what the request counts as
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%d: %v", e.Status, e.Err) }
@@ -56,30 +60,31 @@ const statusClientGone = 499
 var statuses = [...]struct {
 	reason error
 	status int
+	end    tally.End
 }{
-	{ErrUnknownKey, http.StatusNotFound},
-	{ErrUnknownDomain, http.StatusNotFound},
-	{ErrBadRequest, http.StatusBadRequest},
-	{ErrTooLarge, http.StatusRequestEntityTooLarge},
-	{ErrForm, http.StatusUnsupportedMediaType},
-	{ErrPrecondition, http.StatusPreconditionFailed},
-	{ErrNoSpace, http.StatusInsufficientStorage},
-	{ErrNoDevices, http.StatusServiceUnavailable},
-	{ErrNoCopy, http.StatusServiceUnavailable},
-	{ErrNotStored, http.StatusServiceUnavailable},
+	{ErrUnknownKey, http.StatusNotFound, tally.NotFound},
+	{ErrUnknownDomain, http.StatusNotFound, tally.NotFound},
+	{ErrBadRequest, http.StatusBadRequest, tally.Refused},
+	{ErrTooLarge, http.StatusRequestEntityTooLarge, tally.Refused},
+	{ErrForm, http.StatusUnsupportedMediaType, tally.Refused},
+	{ErrPrecondition, http.StatusPreconditionFailed, tally.Refused},
+	{ErrNoSpace, http.StatusInsufficientStorage, tally.NoSpace},
+	{ErrNoDevices, http.StatusServiceUnavailable, tally.NotStored},
+	{ErrNoCopy, http.StatusServiceUnavailable, tally.NoCopy},
+	{ErrNotStored, http.StatusServiceUnavailable, tally.NotStored},
 }
 
 // fail makes an Error of what went wrong: with the bare reason, because the rest of
 // err names addresses, which go to the log. Faults of the client are logged at
 // debug.
 func (e *Edge) fail(ctx context.Context, req Request, err error) *Error {
-	fault := &Error{Status: http.StatusServiceUnavailable, Err: ErrUnavailable}
+	fault := &Error{Status: http.StatusServiceUnavailable, Err: ErrUnavailable, end: tally.NoTracker}
 	if ctx.Err() != nil {
-		fault = &Error{Status: statusClientGone, Err: ErrClientGone}
+		fault = &Error{Status: statusClientGone, Err: ErrClientGone, end: tally.ClientGone}
 	}
 	for _, s := range statuses {
 		if errors.Is(err, s.reason) {
-			fault = &Error{Status: s.status, Err: s.reason}
+			fault = &Error{Status: s.status, Err: s.reason, end: s.end}
 			break
 		}
 	}

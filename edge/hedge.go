@@ -38,12 +38,16 @@ func (t *sender) race(s semantics.Span) (io.ReadCloser, error) {
 				continue
 			}
 			running++
+			t.e.tally.Hedges.Add(1)
 			cancelFirst := cancel
 			cancel = func(winner mogile.Copy) { cancelFirst(winner); cancelSecond(winner) }
 		case x := <-r.Arrived:
 			running--
 			t.front(x.Copy)
 			if x.Err == nil {
+				if x.Copy == second.Copy {
+					t.e.tally.HedgesWon.Add(1)
+				}
 				cancel(x.Copy)
 				return x.Src, nil
 			}

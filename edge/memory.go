@@ -10,6 +10,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge/buffer"
+	"github.com/mogilefs/caddy-mogilefs/edge/outcome"
 	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
@@ -23,7 +24,7 @@ func (t *sender) findContent(first semantics.Span, parts int) {
 		return
 	}
 	if x := c.Get(t.entry.FID, t.entry.Length); x != nil {
-		t.use(x, bytesKept)
+		t.use(x, outcome.Kept)
 		return
 	}
 	// A part of a file does not bring the whole of it in.
@@ -54,17 +55,17 @@ func (t *sender) join(c *cache.Contents) {
 	switch {
 	case x == nil:
 	case began:
-		t.use(x, bytesFetched)
+		t.use(x, outcome.Fetched)
 	case x.IsWhole():
-		t.use(x, bytesKept)
+		t.use(x, outcome.Kept)
 	default:
-		t.use(x, bytesShared)
+		t.use(x, outcome.Shared)
 	}
 }
 
-func (t *sender) use(x *cache.Content, from bytesFrom) {
+func (t *sender) use(x *cache.Content, how outcome.Bytes) {
 	t.content = x
-	t.req.Outcome.bytes = from
+	t.req.Outcome.Use(how)
 }
 
 // filler brings a file into memory as a sender brings it to a client, with the same
@@ -74,7 +75,7 @@ func (e *Edge) filler(req Request, entry *cache.Entry, verify, doubts bool) cach
 	return func(ctx context.Context, to *cache.Filling) error {
 		r := (&http.Request{ProtoMajor: 1}).WithContext(ctx)
 		t := e.newSender(r, req, entry, doubts)
-		t.left, t.verify = e.order(entry.Location), verify
+		t.left, t.verify, t.fills = e.order(entry.Location), verify, true
 		var suspects []mogile.Copy
 		for {
 			src, err := t.open(t.whole())
@@ -134,7 +135,7 @@ func (t *sender) awaitContent(off int64) error {
 	_, err := t.content.From(t.r.Context(), off)
 	if err == nil {
 		t.entry.Remember(t.content.Modified())
-		if t.req.Outcome.bytes != bytesKept {
+		if t.req.Outcome.Bytes() != outcome.Kept {
 			t.req.Outcome.Copy = t.content.Dev()
 		}
 		return nil
@@ -149,7 +150,7 @@ func (t *sender) afterContent(err error) error {
 		return err
 	}
 	t.release()
-	t.req.Outcome.bytes = bytesFetched
+	t.req.Outcome.Use(outcome.Fetched)
 	t.left = t.e.order(t.entry.Location)
 	return nil
 }
@@ -173,6 +174,7 @@ func (t *sender) sendContent(w io.Writer, s semantics.Span) (left semantics.Span
 		// slow clients, too.
 		p = p[:min(int64(len(p)), s.N, buffer.Size)]
 		n, err := w.Write(p)
+		t.count(t.source(), int64(n))
 		s.Off, s.N = s.Off+int64(n), s.N-int64(n)
 		if err != nil {
 			return s, fmt.Errorf("%w: %w", errClient, err)

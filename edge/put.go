@@ -13,6 +13,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/edge/upload"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // put answers a PUT, or a POST, which means the same here.
@@ -39,6 +40,8 @@ func (e *Edge) put(w http.ResponseWriter, r *http.Request, req Request) *Error {
 		return e.fail(ctx, req, err)
 	}
 	req.Outcome.FID = fid
+	req.Outcome.Answered(tally.Served)
+	e.tally.Stored.Add(b.Passed())
 	w.Header().Set("Etag", etag(fid))
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
@@ -96,19 +99,21 @@ func (e *Edge) checkWrite(r *http.Request, req Request) error {
 // store takes the body from the client to a closed upload.
 func (e *Edge) store(ctx context.Context, req Request, b *upload.Body) (mogile.FID, error) {
 	opened, err := e.open(ctx, req, b.Size)
-	req.Outcome.mark("open")
+	req.Outcome.Mark("open")
 	if err != nil {
 		return 0, err
 	}
 	b.Hash(opened.Hash, !e.config.NoChecksum)
 	// From here on the client may go away: what was begun is ended in order.
 	ctx = context.WithoutCancel(ctx)
+	_, end := e.config.Trace(ctx, "upload", 0)
 	stored, tried, err := e.upload(ctx, opened, b)
-	req.Outcome.mark("write")
+	end(err)
+	req.Outcome.Mark("write")
 	if err == nil {
 		req.Outcome.Copy = stored[0].Dev
 		err = e.closeAll(ctx, req, opened, stored, b)
-		req.Outcome.mark("close")
+		req.Outcome.Mark("close")
 	}
 	if err != nil {
 		e.abandon(ctx, req, opened.FID, tried...)
@@ -197,11 +202,12 @@ func (e *Edge) remove(w http.ResponseWriter, r *http.Request, req Request) *Erro
 	defer cancel()
 	err := e.config.Tracker.Delete(ctx, req.Domain, req.Key)
 	e.forget(req) // after a failure too: it may have happened
-	req.Outcome.mark("delete")
+	req.Outcome.Mark("delete")
 	e.tellTiming(w.Header(), req.Outcome)
 	if err != nil {
 		return e.fail(r.Context(), req, fmt.Errorf("delete: %w", err))
 	}
+	req.Outcome.Answered(tally.Served)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

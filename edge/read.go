@@ -14,6 +14,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // errMoved is why an answer was not begun: a copy is not where the remembered location
@@ -43,8 +44,8 @@ const maxLocations = 3
 func (e *Edge) tryRead(w http.ResponseWriter, r *http.Request, req Request) error {
 	found, err := e.locate(r.Context(), req)
 	for tries := 1; ; tries++ {
-		req.Outcome.located(found)
-		req.Outcome.mark("locate")
+		req.Outcome.Located(found)
+		req.Outcome.Mark("locate")
 		if err != nil {
 			return err
 		}
@@ -176,6 +177,7 @@ func (e *Edge) evaluate(w http.ResponseWriter, r *http.Request, req Request, ent
 // writeHeader sends the header of an answer to a read.
 func (e *Edge) writeHeader(w http.ResponseWriter, req Request, status int) {
 	e.tell(w.Header(), req.Outcome)
+	req.Outcome.Answered(endWith(status))
 	w.WriteHeader(status)
 }
 
@@ -190,7 +192,7 @@ func (e *Edge) learnModified(ctx context.Context, req Request, entry *cache.Entr
 			}
 		}
 	}
-	t := trial{e: e, entry: entry, left: e.order(entry.Location), doubts: req.Outcome.origin == cache.Remembered}
+	t := trial{e: e, entry: entry, left: e.order(entry.Location), doubts: req.Outcome.Remembered()}
 	for t.more() {
 		err := e.inspect(ctx, t.next(), entry)
 		if err == nil {
@@ -207,7 +209,7 @@ func (e *Edge) learnModified(ctx context.Context, req Request, entry *cache.Entr
 // sendBody sends the spans, or the whole file when there are none. The first copy is
 // opened before the header goes out, so that its failure can still become an error.
 func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, entry *cache.Entry, spans []semantics.Span) error {
-	t := e.newSender(r, req, entry, req.Outcome.origin == cache.Remembered)
+	t := e.newSender(r, req, entry, req.Outcome.Remembered())
 	defer t.release()
 	whole := len(spans) == 0
 	first := t.whole()
@@ -221,7 +223,8 @@ func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, ent
 	if err != nil {
 		return err
 	}
-	req.Outcome.mark("open")
+	req.Outcome.Mark("open")
+	req.Outcome.Source = t.source()
 	h := w.Header()
 	e.describeWhole(h, entry, req.Key)
 	switch {
@@ -246,7 +249,7 @@ func (e *Edge) sendBody(w http.ResponseWriter, r *http.Request, req Request, ent
 func (e *Edge) abort(ctx context.Context, req Request, err error) {
 	log := e.log.Warn
 	if ctx.Err() != nil || errors.Is(err, errClient) {
-		log = e.log.Debug
+		log, req.Outcome.End = e.log.Debug, tally.ClientGone
 	}
 	log("body cut short", req.field(), zap.Error(err))
 	panic(http.ErrAbortHandler)

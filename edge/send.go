@@ -13,8 +13,10 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/cache"
 	"github.com/mogilefs/caddy-mogilefs/edge/buffer"
+	"github.com/mogilefs/caddy-mogilefs/edge/outcome"
 	"github.com/mogilefs/caddy-mogilefs/edge/semantics"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // errClient marks a failure to write to the client: no other copy helps.
@@ -31,6 +33,7 @@ type sender struct {
 	// from are the copies that gave bytes, in their order.
 	from   []mogile.Copy
 	verify bool // from is of interest
+	fills  bool // the bytes go into memory, for clients to be sent from there
 	// asked is set when the tracker was asked again; its answer is in left.
 	asked bool
 }
@@ -38,7 +41,7 @@ type sender struct {
 // newSender returns a sender that has no copies yet to try. doubts says that the location
 // was remembered: before the first byte, a copy that is not there speaks against it.
 func (e *Edge) newSender(r *http.Request, req Request, entry *cache.Entry, doubts bool) *sender {
-	return &sender{trial: trial{e: e, entry: entry, doubts: doubts}, r: r, req: req}
+	return &sender{trial: trial{e: e, entry: entry, doubts: doubts, failed: req.Outcome.Failed}, r: r, req: req}
 }
 
 // open opens the first copy that can give the bytes of s. It returns nil when they are
@@ -52,13 +55,17 @@ func (t *sender) open(s semantics.Span) (io.ReadCloser, error) {
 	for t.more() {
 		src, err := t.openNext(s)
 		if err == nil {
-			t.doubts = false
+			if t.req.Outcome.Failed {
+				t.e.tally.Failovers.Add(1)
+			}
+			t.doubts, t.req.Outcome.Failed = false, false
 			t.req.Outcome.Copy = t.left[0].Dev
 			if t.verify {
 				t.from = append(t.from, t.left[0])
 			}
 			return src, nil
 		}
+		t.req.Outcome.Failed = true
 		if errors.Is(err, errMoved) {
 			return nil, err
 		}
@@ -67,6 +74,25 @@ func (t *sender) open(s semantics.Span) (io.ReadCloser, error) {
 		}
 	}
 	return nil, fmt.Errorf("open fid %d: %w", t.entry.FID, ErrNoCopy)
+}
+
+// source is where the bytes come from that are at hand.
+func (t *sender) source() tally.Source {
+	switch {
+	case t.content == nil:
+		return t.req.Outcome.From(t.e.local(t.left[0]))
+	case t.req.Outcome.Bytes() == outcome.Fetched:
+		i := slices.IndexFunc(t.entry.Copies, func(c mogile.Copy) bool { return c.Dev == t.content.Dev() })
+		return t.req.Outcome.From(i >= 0 && t.e.local(t.entry.Copies[i]))
+	}
+	return t.req.Outcome.From(false)
+}
+
+// count counts what a client took.
+func (t *sender) count(from tally.Source, n int64) {
+	if !t.fills {
+		t.e.tally.Sent[from].Add(n)
+	}
 }
 
 // openNext opens the next copy, with the one after it as a hedge when that is wanted.
@@ -78,6 +104,17 @@ func (t *sender) openNext(s semantics.Span) (io.ReadCloser, error) {
 }
 
 func (t *sender) openCopy(ctx context.Context, c attempt, s semantics.Span) (io.ReadCloser, error) {
+	what := "fetch"
+	if t.failed {
+		what = "failover"
+	}
+	ctx, end := t.e.config.Trace(ctx, what, c.Dev)
+	src, err := t.openAt(ctx, c, s)
+	end(err)
+	return src, err
+}
+
+func (t *sender) openAt(ctx context.Context, c attempt, s semantics.Span) (io.ReadCloser, error) {
 	if !t.e.local(c.Copy) {
 		return t.fetch(ctx, c, s)
 	}
@@ -140,14 +177,18 @@ func (t *sender) send(w io.Writer, src io.ReadCloser, s semantics.Span) error {
 			return err
 		}
 	}
-	for {
+	for again := false; ; again = true {
 		if src == nil {
 			var err error
 			if src, err = t.reopen(s); err != nil {
 				return err
 			}
+			if again {
+				t.e.tally.Resumes.Add(1)
+			}
 		}
 		n, err := t.copy(w, src, s)
+		t.count(t.source(), n)
 		s.Off, s.N = s.Off+n, s.N-n
 		switch {
 		case s.N == 0:

@@ -19,6 +19,7 @@ type trial struct {
 	left    []mogile.Copy // not failed yet, in the order of trial; the first is the present one
 	silent  []mogile.Copy // left aside meanwhile
 	patient bool          // set when left was silent
+	failed  bool          // set when a copy was
 	// doubts says that the location was remembered: before the first byte, a copy that
 	// is not there speaks against it.
 	doubts bool
@@ -46,7 +47,7 @@ func (t *trial) pass(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	c := t.left[0]
-	t.left = t.left[1:]
+	t.left, t.failed = t.left[1:], true
 	if errors.Is(err, health.ErrStalled) {
 		t.silent = append(t.silent, c)
 	}

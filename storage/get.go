@@ -14,6 +14,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 	"github.com/mogilefs/caddy-mogilefs/storage/openfiles"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 func (n *Node) get(w http.ResponseWriter, r *http.Request, t target) {
@@ -59,6 +60,7 @@ func (n *Node) serve(w http.ResponseWriter, r *http.Request, t target, g getting
 	if !n.sayDigest(w, r, t, g) {
 		return
 	}
+	g.sent = &n.tally.Devices.At(t.dev).Sent
 	switch err := g.serve(w, r); {
 	case errors.Is(err, errUnread):
 		unsetHeader(w.Header())
@@ -75,6 +77,8 @@ type getting struct {
 	// large, or as too many buffers are with clients that take long.
 	buf     *[largeLen]byte
 	buffers *buffers
+	// sent counts the bytes of answers that were sent whole.
+	sent *tally.Counter
 }
 
 func (n *Node) begin(d *disk.Device, name string) (getting, error) {
@@ -198,6 +202,9 @@ func (g getting) serve(w http.ResponseWriter, r *http.Request) error {
 		return g.send(w, spans[0], http.StatusPartialContent)
 	default:
 		serveParts(w, g.file, spans)
+		for _, s := range spans {
+			g.sent.Add(s.length)
+		}
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, "Path must not contain ..")
 		return
 	}
+	n.count(r.Method, t)
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		n.get(w, r, t)
@@ -83,7 +84,23 @@ func (n *Node) fail(w http.ResponseWriter, t target, err error) {
 	if status == http.StatusInternalServerError {
 		n.log.Error("request failed", zap.Stringer("device", t.dev), zap.String("name", t.name), zap.Error(err))
 	}
+	if n.devices.seen(t.dev) {
+		n.tally.Devices.At(t.dev).Failures.At(status).Add(1)
+	}
 	refuse(w, status, text)
+}
+
+// count counts a request, if it is about a device that there is.
+func (n *Node) count(method string, t target) {
+	if !n.devices.seen(t.dev) {
+		return
+	}
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
+	default:
+		method = "other"
+	}
+	n.tally.Devices.At(t.dev).Requests.At(method).Add(1)
 }
 
 // statusOf is the one table from errors of the disk to HTTP. Texts name no path of

@@ -17,6 +17,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 	"github.com/mogilefs/caddy-mogilefs/storage/openfiles"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // Config is what the operator says of a node.
@@ -38,6 +39,8 @@ type Config struct {
 	// Shutdown is called when the side channel gets the line shutdown, and must return at
 	// once. Optional; nil means that the line is unknown there.
 	Shutdown func()
+	// Tally is where is counted what becomes of files and requests; nil means that nobody wants to know.
+	Tally *tally.Storage
 	// Logger is told about trouble; nil logs nothing.
 	Logger *zap.Logger
 
@@ -81,6 +84,7 @@ type Node struct {
 	files   *openfiles.Set[content]
 	// shutdown is Config's.
 	shutdown func()
+	tally    *tally.Storage
 	watches  watches
 	fsck     turns
 	buffers  buffers
@@ -119,6 +123,9 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
+	if c.Tally == nil {
+		c.Tally = new(tally.Storage)
+	}
 	if c.UsageInterval == 0 {
 		c.UsageInterval = usageInterval
 	}
@@ -128,7 +135,7 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 	if c.kernel == (blockdev.Kernel{}) {
 		c.kernel = blockdev.System()
 	}
-	root, err := disk.NewRoot(c.Root, disk.Rules{Fast: c.Fast, MinFree: c.MinFreeSpace, Log: c.Logger}, opener)
+	root, err := disk.NewRoot(c.Root, disk.Rules{Fast: c.Fast, MinFree: c.MinFreeSpace, Log: c.Logger, Tally: c.Tally}, opener)
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
@@ -138,7 +145,7 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 		}
 	}
 	n := &Node{
-		log: c.Logger, kernel: c.kernel, devices: newDevices(root), shutdown: c.Shutdown, files: openfiles.New(newContent),
+		log: c.Logger, kernel: c.kernel, devices: newDevices(root), shutdown: c.Shutdown, tally: c.Tally, files: openfiles.New(newContent),
 		open: make(map[io.Closer]struct{}), swept: make(chan struct{}),
 	}
 	if err := n.scan(); err != nil {
@@ -209,6 +216,7 @@ func (n *Node) OpenCopy(dev mogile.DevID, fid mogile.FID) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.tally.Devices.At(dev).Opened.Add(1)
 	return d.Open(copyName(dev, fid))
 }
 
@@ -226,6 +234,7 @@ func (n *Node) ReadCopy(dev mogile.DevID, fid mogile.FID, p []byte, off int64) (
 		return 0, time.Time{}, err
 	}
 	defer f.Release()
+	n.tally.Devices.At(dev).Opened.Add(1)
 	if off+int64(len(p)) <= f.Size() {
 		_, err = f.ReadAt(p, off)
 	}

@@ -28,7 +28,11 @@ func (g getting) send(w http.ResponseWriter, s span, status int) error {
 	f := g.file
 	if g.buf == nil {
 		w.WriteHeader(status)
-		return sendLarge(w, f.Alone(), s, f.Size())
+		err := sendLarge(w, f.Alone(), s, f.Size())
+		if err == nil {
+			g.sent.Add(s.length)
+		}
+		return err
 	}
 	part := g.buf[:s.length]
 	if got, err := f.ReadAt(part, s.first); got < len(part) {
@@ -38,6 +42,7 @@ func (g getting) send(w http.ResponseWriter, s span, status int) error {
 	if _, err := w.Write(part); err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
+	g.sent.Add(s.length)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/tally"
 	"github.com/mogilefs/caddy-mogilefs/tracker/command"
 	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 )
@@ -136,7 +137,22 @@ func (c *conversation) answer(b, line []byte) ([]byte, sequel) {
 		return c.operate(b, string(line[1:]))
 	}
 	req := protocol.Parse(line)
-	return c.carryOut(req, line).Append(b, req), goOn
+	came := time.Now()
+	resp := c.carryOut(req, line)
+	c.tally.Commands.At(counted(req, resp)).Observe(time.Since(came))
+	return resp.Append(b, req), goOn
+}
+
+// counted is what an answered command counts as. What clients make up has no name of its own.
+func counted(req protocol.Request, resp protocol.Response) tally.Command {
+	is := tally.Command{Name: "unknown", Code: "ok"}
+	if command.Known(req.Command) {
+		is.Name = req.Command
+	}
+	if resp.Err != nil {
+		is.Code = string(resp.Err.Code)
+	}
+	return is
 }
 
 // carryOut runs a command when its turn comes. A command that panics takes only

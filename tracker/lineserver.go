@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/tally"
 	"github.com/mogilefs/caddy-mogilefs/tracker/command"
 )
 
@@ -63,6 +64,7 @@ type lineConfig struct {
 	// it points to never does.
 	access func() *Access
 	log    *zap.Logger
+	tally  *tally.Tracker
 	limits limits
 }
 
@@ -94,6 +96,13 @@ type lineServer struct {
 	clients   map[netip.Addr]int // how many connections an address has
 }
 
+// Why connections are refused, as they are counted.
+const (
+	refusedStranger   = "stranger"
+	refusedCrowd      = "too_many"
+	refusedCrowdOfOne = "too_many_of_one"
+)
+
 // counters is what clients were refused, and the log's patience with each.
 type counters struct {
 	strangers, crowd, crowdOfOne, commands atomic.Int64
@@ -105,6 +114,12 @@ func newLineServer(config lineConfig) *lineServer {
 	config.limits = config.limits.withDefaults()
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stopping := make(chan struct{})
+	if config.tally == nil {
+		config.tally = new(tally.Tracker)
+	}
+	for _, why := range []string{refusedStranger, refusedCrowd, refusedCrowdOfOne} {
+		config.tally.Refused.At(why) // is shown before it happens
+	}
 	return &lineServer{
 		lineConfig: config, started: time.Now(),
 		gate: newGate(config.limits.commands), long: newLongLines(maxLongLines, stopping),
@@ -172,6 +187,7 @@ func (s *lineServer) accepted(conn net.Conn) {
 	peer := peerOf(conn)
 	access := s.access()
 	if !access.admits(peer) {
+		s.tally.Refused.At(refusedStranger).Add(1)
 		s.refuse(conn, &s.refused.strangers, &s.refused.ofStranger, "connection refused: the client's address is not allowed",
 			zap.Stringer("client", conn.RemoteAddr()), zap.String("way out", "add it to the tracker's allow"))
 		return
@@ -180,9 +196,11 @@ func (s *lineServer) accepted(conn net.Conn) {
 	case welcome:
 		return
 	case tooMany:
+		s.tally.Refused.At(refusedCrowd).Add(1)
 		s.refuse(conn, &s.refused.crowd, &s.refused.ofCrowd, "connection refused: there are too many",
 			zap.Int("max_connections", access.maxConnections(s.fit)), zap.Int("descriptors suffice for", s.fit))
 	case tooManyOfOne:
+		s.tally.Refused.At(refusedCrowdOfOne).Add(1)
 		s.refuse(conn, &s.refused.crowdOfOne, &s.refused.ofCrowdOfOne, "connection refused: its client has too many",
 			zap.Stringer("client", peer), zap.Int("max_connections_per_client", access.MaxPerClient))
 	case closed:
@@ -219,6 +237,7 @@ func (s *lineServer) admit(conn net.Conn, peer netip.Addr, access *Access) admis
 	}
 	s.conns[conn] = peer
 	s.clients[peer]++
+	s.tally.Accepted.Add(1)
 	s.served.Go(func() {
 		defer s.forget(conn, peer)
 		s.converse(conn, peer, access)

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 	"github.com/mogilefs/caddy-mogilefs/tracker/command"
 	"github.com/mogilefs/caddy-mogilefs/tracker/job"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
@@ -65,7 +66,9 @@ type Config struct {
 	// Changed is called when what a key means, or where its copies are, has changed
 	// through this tracker. Optional; nil means nobody is told.
 	Changed func(domain mogile.DomainName, key mogile.Key)
-	Logger  *zap.Logger
+	// Tally is where is counted what is done; nil means that nobody wants to know.
+	Tally  *tally.Tracker
+	Logger *zap.Logger
 }
 
 // Validate names the first field that can't be, and what it can. It does not ask for
@@ -143,6 +146,9 @@ func New(config Config) (*Tracker, error) {
 		local := new(Access)
 		config.Access = func() *Access { return local }
 	}
+	if config.Tally == nil {
+		config.Tally = new(tally.Tracker)
+	}
 	watchers := newWatchers()
 	config.Logger = watchers.tap(config.Logger)
 	t := &Tracker{store: config.Store, topology: live, log: config.Logger}
@@ -153,7 +159,7 @@ func New(config Config) (*Tracker, error) {
 	t.jobs = job.New(job.Config{
 		Store: config.Store, Topology: live, Nodes: t.nodes,
 		Workers: workers(config.Workers), CopiesPerDevice: config.CopiesPerDevice, Hostname: config.Hostname,
-		Changed: config.Changed, Logger: config.Logger,
+		Changed: config.Changed, Tally: config.Tally, Logger: config.Logger,
 	})
 	t.commands = command.New(command.Config{
 		Store: config.Store, Topology: live, Nodes: t.nodes, Jobs: t.jobs,
@@ -162,7 +168,7 @@ func New(config Config) (*Tracker, error) {
 	})
 	t.lines = newLineServer(lineConfig{
 		commands: t.commands, staff: t.jobs, watchers: watchers, access: config.Access,
-		log: config.Logger, limits: limits{commands: config.Workers[string(queryWorker)]},
+		log: config.Logger, tally: config.Tally, limits: limits{commands: config.Workers[string(queryWorker)]},
 	})
 	t.jobs.Start()
 	return t, nil

@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"sync/atomic"
+
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // preallocateFrom is the size from which room is reserved in advance. Below it one
@@ -20,6 +22,8 @@ type Device struct {
 	root *Root
 	path string
 	base string // dev<N>
+
+	counts *tally.Device
 
 	mounted  atomic.Bool // it was a mount point once
 	recorded atomic.Bool // and that is on disk
@@ -47,6 +51,7 @@ func (d *Device) Open(name string) (*os.File, error) {
 		// Absence on a disk that is not there means nothing: a tracker would
 		// take it for a lost copy.
 		if merr := d.ready(); merr != nil {
+			d.count(merr)
 			return nil, merr
 		}
 	}
@@ -70,7 +75,9 @@ func openInRoot(dir, name string) (*os.File, error) {
 // Create begins a file. Missing directories below the device are made. A known size
 // that does not fit gives ErrNoSpace before a byte is read.
 func (d *Device) Create(name string, o Options) (*Writer, error) {
-	return d.create(name, o, d.root.rules)
+	w, err := d.create(name, o, d.root.rules)
+	d.count(err)
+	return w, err
 }
 
 func (d *Device) create(name string, o Options, rules Rules) (*Writer, error) {
@@ -78,7 +85,7 @@ func (d *Device) create(name string, o Options, rules Rules) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", name, err)
 	}
-	w := &Writer{device: d, fs: dir, name: name, options: o, fast: rules.Fast}
+	w := &Writer{device: d, fs: dir, name: name, options: o, fast: rules.Fast, counted: rules.Tally != nil}
 	if err := w.begin(rules.MinFree); err != nil {
 		w.Abort()
 		return nil, fmt.Errorf("create %s: %w", name, classed(err))
@@ -156,9 +163,12 @@ func (d *Device) Remove(name string) error {
 		return fmt.Errorf("remove %s: %w", name, err)
 	}
 	defer dir.Close()
-	if err := d.remove(dir, name); err != nil {
+	err = d.remove(dir, name)
+	d.count(err)
+	if err != nil {
 		return fmt.Errorf("remove %s: %w", name, classed(err))
 	}
+	d.counts.Removed.Add(1)
 	return nil
 }
 

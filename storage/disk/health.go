@@ -64,8 +64,18 @@ func (d *Device) notice(err error) {
 // Suspect is told the error of a read from a file of the device. A disk may have one bad
 // spot and still take writes: Look will find out.
 func (d *Device) Suspect(err error) {
+	d.count(err)
 	if isTrouble(err) {
 		d.suspected.Store(true)
+	}
+}
+
+// count counts an error, unless it says nothing against the file system.
+func (d *Device) count(err error) {
+	switch {
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrIsDir), errors.Is(err, ErrNoSpace), errors.Is(classed(err), ErrNoSpace):
+	default:
+		d.counts.Errors.Add(1)
 	}
 }
 

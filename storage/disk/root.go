@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
 // Root is the directory that holds the device directories.
@@ -28,6 +29,8 @@ type Rules struct {
 	MinFree int64
 	// Log is told of devices that fail and recover; nil logs nothing.
 	Log *zap.Logger
+	// Tally is where is counted what becomes of files; nil means that nobody wants to know.
+	Tally *tally.Storage
 }
 
 // NewRoot returns the root at a path. The path is made absolute; nothing is touched.
@@ -42,6 +45,9 @@ func NewRoot(path string, rules Rules, open Opener) (*Root, error) {
 	}
 	if rules.Log == nil {
 		rules.Log = zap.NewNop()
+	}
+	if rules.Tally == nil {
+		rules.Tally = new(tally.Storage)
 	}
 	return &Root{path: abs, open: open, rules: rules, log: rules.Log}, nil
 }
@@ -95,6 +101,7 @@ func (r *Root) Device(dev mogile.DevID) (*Device, error) {
 	if err := d.ready(); err != nil && !errors.Is(err, ErrNotMounted) {
 		return nil, fmt.Errorf("device %d: %w", dev, err)
 	}
+	d.counts = r.rules.Tally.Devices.At(dev) // not of one that is not there: anybody can ask for any
 	return d, nil
 }
 

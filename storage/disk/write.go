@@ -28,6 +28,7 @@ type Writer struct {
 	temp    string
 	options Options
 	fast    bool
+	counted bool
 	written int64
 	failed  error // the first error of Write
 	done    bool
@@ -62,13 +63,29 @@ func (w *Writer) Commit() error {
 		err = fmt.Errorf("%w: %s got %d bytes of %d", ErrLength, w.name, w.written, w.options.Size)
 	}
 	if err == nil {
-		err = w.publish()
+		err = w.count(w.publish)
 	}
 	w.Abort()
 	if err != nil {
 		return fmt.Errorf("commit %s: %w", w.name, classed(err))
 	}
 	return nil
+}
+
+// count counts what publish makes of the file, unless it is one of our own.
+func (w *Writer) count(publish func() error) error {
+	began := time.Now()
+	err := publish()
+	switch {
+	case !w.counted:
+	case err != nil:
+		w.device.count(err)
+	default:
+		w.device.counts.Stored.Add(1)
+		w.device.counts.Written.Add(w.written)
+		w.device.counts.Syncs.Observe(time.Since(began))
+	}
+	return err
 }
 
 // publish goes from the temporary to the name.

@@ -10,8 +10,7 @@ import (
 
 // sharedOnPurpose is the variables that may hold what outlives a reload.
 var sharedOnPurpose = map[string]string{
-	"caddymodule/pool.go":    "the one caddy.UsagePool",
-	"caddymodule/metrics.go": "collectors are made once and registered by every config",
+	"caddymodule/pool.go": "the one caddy.UsagePool",
 }
 
 // checkState finds package variables that change or can, and init functions

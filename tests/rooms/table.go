@@ -33,8 +33,9 @@ var cliTests = []string{"mogile", "tracker", "tracker/client", "tracker/store", 
 var table = map[string]row{
 	".":      {ours: []string{"caddymodule"}},
 	"mogile": {},
-	"cache":  {ours: []string{"mogile"}, libs: []string{zapLib, syncLib, "github.com/dgraph-io/ristretto/v2"}},
-	"edge":   {ours: []string{"mogile", "cache", "edge/..."}, libs: []string{zapLib, syncLib}},
+	"tally":  {ours: []string{"mogile"}},
+	"cache":  {ours: []string{"mogile", "tally"}, libs: []string{zapLib, syncLib, "github.com/dgraph-io/ristretto/v2"}},
+	"edge":   {ours: []string{"mogile", "tally", "cache", "edge/..."}, libs: []string{zapLib, syncLib}},
 
 	"edge/health":    {ours: []string{"mogile"}, libs: []string{zapLib}},
 	"edge/semantics": {ours: []string{"mogile"}},
@@ -42,12 +43,13 @@ var table = map[string]row{
 	"edge/background": {},
 	"edge/buffer":     {},
 	"edge/hedge":      {ours: []string{"mogile"}},
+	"edge/outcome":    {ours: []string{"mogile", "tally", "cache"}},
 	"edge/signature":  {},
 	"edge/upload":     {ours: []string{"mogile", "edge/buffer"}},
 
 	"tracker": {
 		ours: []string{
-			"mogile", "tracker/command", "tracker/job", "tracker/node", "tracker/policy",
+			"mogile", "tally", "tracker/command", "tracker/job", "tracker/node", "tracker/policy",
 			"tracker/protocol", "tracker/store", "tracker/topology",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
@@ -93,7 +95,7 @@ var table = map[string]row{
 	"tracker/crew": {ours: []string{"mogile", "tracker/store"}, libs: []string{zapLib}},
 	"tracker/job": {
 		ours: []string{
-			"mogile", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/monitor", "tracker/checker",
+			"mogile", "tally", "tracker/store", "tracker/topology", "tracker/policy", "tracker/node", "tracker/monitor", "tracker/checker",
 			"tracker/crew", "tracker/fsck", "tracker/rebalance", "tracker/injector",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
@@ -109,18 +111,20 @@ var table = map[string]row{
 	"tracker/store/sqlstore/dsn":      {libs: []string{"github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5"}},
 	"tracker/store/sqlstore/follower": {libs: []string{zapLib}},
 	"tracker/store/sqlstore/gate":     {},
+	"tracker/store/sqlstore/keyrange": {ours: []string{"mogile"}},
+	"tracker/store/sqlstore/patience": {},
 	"tracker/store/sqlstore/pipe":     {libs: []string{"github.com/jackc/pgx/v5"}},
 	"tracker/store/sqlstore/recent":   {ours: []string{"mogile"}},
 	"tracker/store/storetest":         {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
 	"storage": {
-		ours:  []string{"mogile", "storage/blockdev", "storage/disk", "storage/openfiles", "storage/sidechannel"},
+		ours:  []string{"mogile", "tally", "storage/blockdev", "storage/disk", "storage/openfiles", "storage/sidechannel"},
 		libs:  []string{zapLib, syncLib, sysLib},
 		tests: []string{"storage/disk/disktest", "tests/mount"},
 	},
 	"storage/blockdev": {libs: []string{sysLib}, tests: []string{"tests/mount"}},
 	"storage/disk": {
-		ours: []string{"mogile"}, libs: []string{zapLib, sysLib},
+		ours: []string{"mogile", "tally"}, libs: []string{zapLib, sysLib},
 		tests: []string{"storage/disk/disktest", "tests/mount"},
 	},
 	"storage/disk/disktest": {ours: []string{"storage/disk"}, libs: testLibs},
@@ -146,9 +150,13 @@ var table = map[string]row{
 	"cli/screen":   {libs: []string{"github.com/jedib0t/go-pretty/v6"}},
 
 	"caddymodule": {
-		ours:  []string{"mogile", "cache", "edge/...", "tracker/...", "storage/...", "cli"},
+		ours:  []string{"mogile", "tally", "cache", "edge/...", "tracker/...", "storage/...", "cli", "caddymodule/..."},
 		libs:  []string{everything},
 		tests: []string{"tests/database", "tests/mount"},
+	},
+	"caddymodule/metrics": {
+		ours: []string{"mogile", "tally", "cache", "edge/health", "storage", "tracker", "tracker/..."},
+		libs: []string{zapLib, "github.com/prometheus/client_golang"},
 	},
 	"cmd/caddy": {
 		ours: []string{".", "caddymodule"},

@@ -182,6 +182,9 @@ var table = map[string]handler{
 	"test":          (*Commands).test,
 }
 
+// Known reports whether there is a command of that name.
+func Known(name string) bool { return table[name] != nil }
+
 // call is one request being answered.
 type call struct {
 	protocol.Request

@@ -31,7 +31,10 @@ type Config struct {
 	// Urgent work has a larger part of them.
 	Urgent bool
 	// Rand returns numbers in [0,1).
-	Rand   func() float64
+	Rand func() float64
+	// Worked is told of every row that was worked on: what became of it, in a word, and how long that took.
+	// Optional; nil means that nobody wants to know.
+	Worked func(result string, took time.Duration)
 	Logger *zap.Logger
 }
 
@@ -42,6 +45,7 @@ type Crew struct {
 	hands   *Hands
 	urgent  bool
 	rand    func() float64
+	worked  func(result string, took time.Duration)
 	log     *zap.Logger
 
 	work  chan Work     // unbuffered: a row that is taken is being worked on
@@ -59,9 +63,12 @@ type Crew struct {
 // first. Nothing runs until its owner has [Crew.Keep], [Crew.Employ] and [Crew.Run] begin.
 func New(config Config, sources ...Source) *Crew {
 	c := &Crew{
-		store: config.Store, hands: config.Hands, urgent: config.Urgent, rand: config.Rand, log: config.Logger,
+		store: config.Store, hands: config.Hands, urgent: config.Urgent, rand: config.Rand, worked: config.Worked, log: config.Logger,
 		work: make(chan Work), woken: make(chan struct{}, 1),
 		desired: config.Workers, resized: make(chan struct{}),
+	}
+	if c.worked == nil {
+		c.worked = func(string, time.Duration) {}
 	}
 	if c.hands == nil {
 		c.hands = new(Hands)
@@ -321,6 +328,7 @@ func (c *Crew) perform(ctx context.Context, w Work) {
 		w.from.drop(w)
 		return
 	}
+	began := time.Now()
 	out, err := c.guarded(ctx, w)
 	if err != nil {
 		out = Outcome{Fate: Postponed, Delay: Backoff(w.FailCount, c.rand)}
@@ -328,6 +336,7 @@ func (c *Crew) perform(ctx context.Context, w Work) {
 	if ctx.Err() != nil && out.Fate != Finished {
 		out, err = Outcome{Fate: Returned}, nil
 	}
+	c.worked(resultOf(out, err), time.Since(began))
 	if err != nil {
 		c.log.Error("job failed", zap.Stringer("fid", w.FID), zap.Duration("again in", out.Delay), zap.Error(err))
 	}
@@ -335,6 +344,14 @@ func (c *Crew) perform(ctx context.Context, w Work) {
 	if out.Fate == Postponed {
 		c.Wake() // the time to rest may be shorter now
 	}
+}
+
+// resultOf is a word for what becomes of a row.
+func resultOf(out Outcome, err error) string {
+	if err != nil {
+		return "failed"
+	}
+	return [...]string{Finished: "finished", Postponed: "postponed", Parked: "parked", Left: "left", Returned: "returned"}[out.Fate]
 }
 
 func (c *Crew) guarded(ctx context.Context, w Work) (out Outcome, err error) {

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tally"
 	"github.com/mogilefs/caddy-mogilefs/tracker/checker"
 	"github.com/mogilefs/caddy-mogilefs/tracker/crew"
 	"github.com/mogilefs/caddy-mogilefs/tracker/injector"
@@ -108,6 +109,8 @@ type Config struct {
 	// Changed is called after a copy of the key's file was added or removed, so that
 	// caches learn of it. Optional; nil means nobody is told.
 	Changed func(domain mogile.DomainName, key mogile.Key)
+	// Tally is where is counted what is done; nil means that nobody wants to know.
+	Tally *tally.Tracker
 	// Rand returns numbers in [0,1); nil means math/rand/v2.
 	Rand   func() float64
 	Logger *zap.Logger
@@ -161,6 +164,9 @@ func New(config Config) *Jobs {
 	if config.Rand == nil {
 		config.Rand = rand.Float64
 	}
+	if config.Tally == nil {
+		config.Tally = new(tally.Tracker)
+	}
 	seer := monitor.New(monitor.Config{
 		Store: config.Store, Topology: config.Topology, Nodes: config.Nodes,
 		Logger: config.Logger.With(zap.String("job", string(Monitor))),
@@ -191,6 +197,9 @@ func New(config Config) *Jobs {
 func newCrew(config Config, hands *crew.Hands, name Name, sources ...crew.Source) *crew.Crew {
 	return crew.New(crew.Config{
 		Store: config.Store, Workers: workers(config, name), Hands: hands, Urgent: name == Replicate, Rand: config.Rand,
+		Worked: func(result string, took time.Duration) {
+			config.Tally.Jobs.At(tally.Job{Name: string(name), Result: result}).Observe(took)
+		},
 		Logger: config.Logger.With(zap.String("job", string(name))),
 	}, sources...)
 }

@@ -89,6 +89,7 @@ type replicator struct {
 		Sizer
 	}
 	changed func(domain mogile.DomainName, key mogile.Key)
+	copied  func(bytes int64)
 	rand    func() float64
 	log     *zap.Logger
 	slots   *slots
@@ -97,7 +98,7 @@ type replicator struct {
 func newReplicator(config Config) *replicator {
 	return &replicator{
 		store: config.Store, live: config.Topology, nodes: config.Nodes,
-		changed: config.Changed, rand: config.Rand, slots: newSlots(config.CopiesPerDevice),
+		changed: config.Changed, copied: config.Tally.Copied.Add, rand: config.Rand, slots: newSlots(config.CopiesPerDevice),
 		log: config.Logger.With(zap.String("job", string(Replicate))),
 	}
 }
@@ -376,6 +377,7 @@ func (r *replicator) copy(ctx context.Context, a *attempt, way route) error {
 	}
 	a.on = append(a.on, way.dest.ID)
 	a.made = append(a.made, way.dest.ID)
+	r.copied(a.file.Length)
 	if !sum.IsZero() || a.masked != 0 { // else nobody has looked at it yet
 		a.found[way.dest.ID] = whole
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
 // database is one opened database. The functions it is given may be run again
@@ -31,6 +32,8 @@ type database interface {
 	// store.ErrLocked when one of them has it. Goroutines of this store are kept
 	// apart by its gates already.
 	tryLock(ctx context.Context, name string) (unlock func() error, err error)
+	// pool is the connections at this moment.
+	pool() store.Pool
 	// close waits for what is under way. It is called once.
 	close() error
 }

@@ -13,7 +13,7 @@ func changeLocks(t *testing.T, s *Store, back bool, names ...string) (had []bool
 		asks = append(asks, lockAsk{name: name, back: back})
 	}
 	group := guests[lockAsk, bool](asks...)
-	err = s.db.(*serverDB).locks.changeSame(group)
+	err = s.db.database.(*serverDB).locks.changeSame(group)
 	for _, g := range group {
 		had = append(had, g.Got)
 		if g.In != (err == nil) {
@@ -66,7 +66,7 @@ func TestAGroupGetsTheLocksThatAreFree(t *testing.T) {
 
 func TestAGroupThatFailsHoldsNoLocks(t *testing.T) {
 	onTwoTrackers(t, func(t *testing.T, one, two *Store) {
-		d := one.db.(*serverDB).d
+		d := one.db.database.(*serverDB).d
 		works := d.tryLock
 		d.tryLock = func(t *tx, names ...string) ([]bool, error) {
 			if _, err := works(t, names...); err != nil {

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/keyrange"
 )
 
 // Versions as major*10000+minor*100+patch: from these on, one connection may hold several
@@ -129,7 +130,7 @@ func (is mysqlFacts) teach(d *dialect, c *mysqlConnector) {
 		f := fids32{widen: is.widen}
 		d.insert, d.checkFID = f.insert, f.check
 	}
-	if d.keyRange = bytewiseKeyRange; !is.keyBytes {
+	if d.keyRange = keyrange.Bytewise; !is.keyBytes {
 		d.tellCases = new(atomic.Bool)
 		d.keyRange = collatedKeyRange(d.tellCases)
 	}

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/dsn"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/patience"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/pipe"
 )
 
@@ -214,7 +215,7 @@ func (p Postgres) dial(ctx context.Context, network, addr string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	return &impatientConn{Conn: conn, patience: p.Timeout + p.Timeout/4}, nil
+	return patience.New(conn, p.Timeout+p.Timeout/4), nil
 }
 
 // postgresConnector says more clearly why there is no connection.

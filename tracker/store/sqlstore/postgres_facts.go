@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/keyrange"
 )
 
 // minPostgres is 9.6, the first with idle_in_transaction_session_timeout; ON CONFLICT and
@@ -126,7 +127,7 @@ func (is postgresFacts) teach(d *dialect) {
 	case is.server == "UTF8" && is.client != "LATIN1":
 		d.keyRange = utf8KeyRange
 	default:
-		d.keyRange = bytewiseKeyRange
+		d.keyRange = keyrange.Bytewise
 	}
 }
 

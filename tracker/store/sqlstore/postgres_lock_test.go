@@ -171,7 +171,7 @@ func TestPostgresTakesLostLocksAgain(t *testing.T) {
 
 func TestAServerWithoutLocksIsRefused(t *testing.T) {
 	s := mustPostgres(t, newPostgres(t))
-	db := s.db.(*serverDB)
+	db := s.db.database.(*serverDB)
 	if err := db.checkLocks(t.Context()); err != nil {
 		t.Errorf("check locks: got %v; want nil", err)
 	}

@@ -174,7 +174,7 @@ func TestFidsOfThePeerAreNeverGivenAgain(t *testing.T) {
 // a number wider than its column, they would not.
 func TestHotStatementsUseIndexes(t *testing.T) {
 	s := mustPostgres(t, newPostgres(t))
-	condition, args := s.db.(*serverDB).d.keyRange("a", "")
+	condition, args := s.db.database.(*serverDB).d.keyRange("a", "")
 	for text, c := range map[string]struct {
 		args []any
 		want string

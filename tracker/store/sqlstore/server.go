@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/patience"
 )
 
 const (
@@ -147,7 +150,7 @@ func (db *serverDB) try(ctx context.Context, fn func(*session) error) error {
 		case lost && stale && reconnects < maxReconnects:
 			reconnects++
 		case !lost && db.isRival(err) && time.Since(began) < retryTime:
-			if !sleep(ctx, time.Duration(rand.Int64N(int64(pause)))) {
+			if !patience.Sleep(ctx, time.Duration(rand.Int64N(int64(pause)))) {
 				return err
 			}
 		default:
@@ -175,17 +178,8 @@ func (db *serverDB) isLost(s *session, err error) bool {
 	return errors.As(err, &broken) || errors.Is(err, errUnknownOutcome) || db.d.isGone(err) || !s.isAlive()
 }
 
-// sleep reports whether it slept to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+// pool implements database.
+func (db *serverDB) pool() store.Pool { return db.sessions.now() }
 
 // close implements database.
 func (db *serverDB) close() error {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
 
 // maxIdle is how long an unused connection is trusted: less than the idle timeouts of
@@ -200,6 +202,13 @@ func (p *sessions) forgetLocked() {
 		_ = s.close()
 	}
 	p.idle = nil
+}
+
+// now is the sessions at this moment.
+func (p *sessions) now() store.Pool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return store.Pool{InUse: len(p.places), Idle: len(p.idle), Limit: cap(p.places)}
 }
 
 // close waits for the sessions in use.

@@ -16,8 +16,8 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/keyrange"
 )
 
 // memory is the path of a database that lives as long as its store.
@@ -293,7 +293,7 @@ func sqliteDialect() *dialect {
 		schema:     sqliteSchema,
 		needs:      []string{"lock"},
 		upgrade:    sqliteUpgrade(),
-		keyRange:   bytewiseKeyRange,
+		keyRange:   keyrange.Bytewise,
 	}
 }
 
@@ -305,26 +305,11 @@ func sqliteCode(err error) int {
 	return 0
 }
 
-// bytewiseKeyRange is right where keys compare as bytes. It is a range, for which
-// SQLite has an index; its LIKE has none, and takes a for A besides.
-func bytewiseKeyRange(prefix, after mogile.Key) (string, []any) {
-	condition, args := " AND dkey > ?", []any{after}
-	if after < prefix {
-		condition, args = " AND dkey >= ?", []any{prefix}
+// pool implements database.
+func (db *sqliteDB) pool() store.Pool {
+	if db.reading == nil {
+		return store.Pool{Limit: 1}
 	}
-	if end := prefixEnd(prefix); end != "" {
-		condition, args = condition+" AND dkey < ?", append(args, end)
-	}
-	return condition, args
-}
-
-// prefixEnd is the least key that sorts after all that begin with prefix, or empty
-// when there is none.
-func prefixEnd(prefix mogile.Key) mogile.Key {
-	for i := len(prefix) - 1; i >= 0; i-- {
-		if prefix[i] < 0xff {
-			return prefix[:i] + mogile.Key([]byte{prefix[i] + 1})
-		}
-	}
-	return ""
+	now := db.reading.Stats()
+	return store.Pool{InUse: now.InUse, Idle: now.Idle, Limit: now.MaxOpenConnections}
 }

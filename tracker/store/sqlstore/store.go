@@ -30,7 +30,7 @@ func settle[Q, A any](group []*company.Guest[Q, A], err error) {
 
 // Store is a tracker's database.
 type Store struct {
-	db    database
+	db    *watched
 	gates *gate.Gates
 	log   *zap.Logger
 	close func() error
@@ -63,7 +63,8 @@ const (
 )
 
 // open readies an opened database for work (takeover.go) and owns it from then on.
-func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
+func open(ctx context.Context, opened database, log *zap.Logger) (*Store, error) {
+	db := &watched{database: opened}
 	s := &Store{db: db, gates: gate.New(), log: log}
 	s.looks, s.uploads = newLooks(db, 0), newUploads(db, 0)
 	s.opens, s.closes, s.deletes = newOpens(db, 0), newCloses(db, 0, 0), newDeletes(db, 0)
@@ -80,7 +81,7 @@ func open(ctx context.Context, db database, log *zap.Logger) (*Store, error) {
 
 // learn has the database go by what operators have set.
 func (s *Store) learn(settings map[string]string) {
-	if l, ok := s.db.(learner); ok {
+	if l, ok := s.db.database.(learner); ok {
 		l.learn(settings)
 	}
 	s.replicas.learn(settings)

@@ -20,7 +20,7 @@ var errInjected = errors.New("injected")
 // heal reports whether one failed. The ROLLBACK that ends a lost transaction is
 // spared: SQLite ends it even when it complains.
 func failAfter(s *Store, n int) (heal func() bool) {
-	t := s.db.(*sqliteDB).writer.tx
+	t := s.db.database.(*sqliteDB).writer.tx
 	works, failed := t.stmt, false
 	t.stmt = func(text string) (*sql.Stmt, error) {
 		if text == "ROLLBACK" {

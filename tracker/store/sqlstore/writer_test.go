@@ -15,7 +15,7 @@ import (
 func idleWriter(t *testing.T, n int) (*Store, *writer) {
 	t.Helper()
 	s := mustOpen(t, filepath.Join(t.TempDir(), "db"))
-	db := s.db.(*sqliteDB)
+	db := s.db.database.(*sqliteDB)
 	db.writer.close()
 	w := newWriter(db.writer.tx)
 	w.queue = make(chan *change, n)
@@ -81,7 +81,7 @@ func TestAnErrorUndoesOnlyItsOwnChange(t *testing.T) {
 
 func TestAFailedCommitIsEverybodysError(t *testing.T) {
 	s, w := idleWriter(t, 3)
-	db := s.db.(*sqliteDB)
+	db := s.db.database.(*sqliteDB)
 	if _, err := db.conn.ExecContext(t.Context(), "PRAGMA foreign_keys(ON)"); err != nil {
 		t.Fatal(err)
 	}
