@@ -93,6 +93,7 @@ type replicator struct {
 	rand    func() float64
 	log     *zap.Logger
 	slots   *slots
+	teller  teller
 }
 
 func newReplicator(config Config) *replicator {
@@ -114,18 +115,23 @@ func (r *replicator) queue(st Store) crew.Source {
 }
 
 func (r *replicator) do(ctx context.Context, w crew.Work) (crew.Outcome, error) {
-	res, err := r.replicate(ctx, w)
+	var told story
+	res, err := r.replicate(ctx, w, &told)
 	if err != nil {
 		return crew.Outcome{}, fmt.Errorf("replicate: %w", err)
 	}
 	out := res.outcome(w.FailCount, r.rand)
-	if out.Fate != crew.Finished {
-		r.log.Info("file is not replicated", zap.Stringer("fid", w.FID), zap.String("because", string(res)))
+	switch {
+	case out.Fate == crew.Finished:
+	case res == locked, res == thinned:
+		r.log.Debug("file is looked at again", zap.Stringer("fid", w.FID), zap.String("because", string(res)))
+	default:
+		r.tell(w, res, out, &told)
 	}
 	return out, nil
 }
 
-func (r *replicator) replicate(ctx context.Context, w crew.Work) (result, error) {
+func (r *replicator) replicate(ctx context.Context, w crew.Work, told *story) (result, error) {
 	item := w.Item
 	// Many files have what they need when their turn comes. To see that takes no lock,
 	// and no question to the database that was not asked for many files at once.
@@ -143,6 +149,10 @@ func (r *replicator) replicate(ctx context.Context, w crew.Work) (result, error)
 	}
 	defer release()
 	a, res, err := r.begin(ctx, item)
+	if a != nil {
+		a.story = told
+		a.tell(r.live.Snapshot())
+	}
 	if res != "" || err != nil {
 		return res, err
 	}
@@ -193,6 +203,7 @@ type attempt struct {
 
 	badSources, badDests map[mogile.DevID]bool
 	made                 []mogile.DevID // what copies were made
+	story                *story         // for the log
 
 	leaving // what of it is to go
 }
@@ -211,6 +222,7 @@ func (r *replicator) begin(ctx context.Context, item store.Item) (*attempt, resu
 		file: file.File, from: item.From, on: file.Devices, recorded: file.Checksum, leaving: newLeaving(),
 		badSources: map[mogile.DevID]bool{}, badDests: map[mogile.DevID]bool{},
 	}
+	a.story = new(story)
 	known := a.devices(r.live.Snapshot())
 	if len(known) == 0 && len(a.on) > 0 { // on devices that another tracker has just created?
 		if err := r.live.Reload(ctx); err != nil {
@@ -220,11 +232,19 @@ func (r *replicator) begin(ctx context.Context, item store.Item) (*attempt, resu
 	}
 	switch {
 	case len(known) == 0:
-		return nil, noSource, nil
+		return a, noSource, nil
 	case !slices.ContainsFunc(known, topology.Device.Readable):
-		return nil, sourceDown, nil
+		return a, sourceDown, nil
 	}
 	return a, "", nil
+}
+
+// tell notes what the log will say of the file.
+func (a *attempt) tell(snap *topology.Snapshot) {
+	a.story.on = slices.Clone(a.on)
+	if class, ok := snap.ClassOf(a.file); ok {
+		a.story.class, a.story.wanted = string(class.Name), class.MinDevCount
+	}
 }
 
 // devices are those of the copies that the snapshot knows.
@@ -331,8 +351,10 @@ func (r *replicator) follow(ctx context.Context, a *attempt, way route, sources,
 		return nil
 	case errors.Is(err, node.ErrSource):
 		a.badSources[way.source.ID] = true
+		a.story.failed(way, true, err)
 	case errors.Is(err, node.ErrDestination):
 		a.badDests[way.dest.ID] = true
+		a.story.failed(way, false, err)
 	default:
 		return err
 	}

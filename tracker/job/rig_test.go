@@ -73,7 +73,10 @@ func newRig(t *testing.T, class mogile.Class, hosts ...[]mogile.DevID) *rig {
 func (r *rig) hire(config job.Config) { r.hireWith(r.nodes, config) }
 
 func (r *rig) hireWith(nodes job.Nodes, config job.Config) {
-	config.Store, config.Topology, config.Nodes, config.Logger = r.store, r.live, nodes, zap.NewNop()
+	config.Store, config.Topology, config.Nodes = r.store, r.live, nodes
+	if config.Logger == nil {
+		config.Logger = zap.NewNop()
+	}
 	r.jobs = job.New(config)
 	r.t.Cleanup(r.jobs.Close)
 }
