@@ -17,13 +17,14 @@ const readyWithin = 30 * time.Second
 // programs are processes that work in one directory and end with the measurement.
 type programs struct {
 	dir     string
+	env     []string // beside our own
 	running []*exec.Cmd
 }
 
 // build builds one of our commands, as users do, and returns its path.
-func build(ctx context.Context, dir, name, pkg string) (string, error) {
+func build(ctx context.Context, dir, name, pkg string, flags ...string) (string, error) {
 	binary := filepath.Join(dir, "bin", name)
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, pkg)
+	build := exec.CommandContext(ctx, "go", append(append([]string{"build", "-o", binary}, flags...), pkg)...)
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return "", fmt.Errorf("build %s: %w", pkg, err)
@@ -35,7 +36,7 @@ func build(ctx context.Context, dir, name, pkg string) (string, error) {
 func (p *programs) start(ctx context.Context, name string, args ...string) error {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stderr = p.dir, os.Stderr
-	cmd.Env = append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir)
+	cmd.Env = append(append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir), p.env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
