@@ -79,6 +79,28 @@ func TestHeadLeavesASilentNode(t *testing.T) {
 	h.do(http.MethodHead, "a", nil).wantHeader(t, "Last-Modified", good.modified.Format(http.TimeFormat))
 }
 
+// When a location was loaded, one of two nodes was away, and the tracker told of one copy.
+func TestTheTrackerIsAskedWhenTheOnlyKnownCopyIsSilent(t *testing.T) {
+	content := noise(300_000)
+	for name, silence := range map[string]func(*node) fault{
+		"before the first byte": func(n *node) fault { return n.stall },
+		"in the middle":         func(*node) fault { return stallAfter(100_000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := build(t, patient)
+			h.quickly()
+			known, back := newNode(t, 1), newNode(t, 2)
+			fid := h.tracker.add("a", content, known)
+			h.get("a").wantBody(t, http.StatusOK, content)
+			known.breaks(silence(known))
+			back.put(fid, content)
+			h.tracker.set("a", mogile.Location{FID: fid, Length: int64(len(content)), Copies: []mogile.Copy{known.copyOf(fid), back.copyOf(fid)}})
+			h.get("a").wantBody(t, http.StatusOK, content)
+			h.wantLocates(2)
+		})
+	}
+}
+
 // speaksAgain is silent to the first n requests until the time is over.
 func (n *node) speaksAgain(after time.Duration) fault {
 	over := time.After(after)

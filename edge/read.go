@@ -18,7 +18,8 @@ import (
 )
 
 // errMoved is why an answer was not begun: a copy is not where the remembered location
-// has it, so the file was overwritten, deleted or moved since.
+// has it, so the file was overwritten, deleted or moved since; or nothing is heard of the
+// only one that the location has, and there may be others.
 var errMoved = errors.New("copy is not there any more")
 
 // isMoved reports whether a copy's failure is a reason to ask the tracker again at once.
@@ -62,7 +63,8 @@ func (e *Edge) correct(ctx context.Context, req Request, old cache.Found, why er
 	again, err := e.locateAgain(ctx, req)
 	switch {
 	case err != nil && errors.Is(why, errMoved) && !errors.Is(err, cache.ErrAbsent):
-		return old, nil // the other copies may be there
+		old.Origin = cache.Stale // and not to be doubted again
+		return old, nil          // the other copies may be there
 	case err == nil && errors.Is(why, ErrNoCopy) && again.FID == old.FID && len(newCopies(old.Entry, again.Entry)) == 0:
 		return again, fmt.Errorf("fid %d: %w", old.FID, ErrNoCopy)
 	}

@@ -206,22 +206,33 @@ func (t *sender) send(w io.Writer, src io.ReadCloser, s semantics.Span) error {
 }
 
 // reopen is open, and once, when no copy is left, asks the tracker for copies that
-// came to be since.
+// came to be since, before those are waited for that are silent.
 func (t *sender) reopen(s semantics.Span) (io.ReadCloser, error) {
+	if len(t.left) == 0 && len(t.silent) > 0 && !t.asked {
+		_ = t.askAgain() // there is something to wait for
+	}
 	src, err := t.open(s)
 	if t.asked || !errors.Is(err, ErrNoCopy) {
 		return src, err
 	}
+	if aerr := t.askAgain(); aerr != nil {
+		return nil, fmt.Errorf("%w: %w", err, aerr)
+	}
+	return t.open(s)
+}
+
+// askAgain asks the tracker for copies that it has not told of.
+func (t *sender) askAgain() error {
 	t.asked = true
-	again, ferr := t.e.locateAgain(t.r.Context(), t.req)
-	if ferr != nil {
-		return nil, errors.Join(err, ferr)
+	again, err := t.e.locateAgain(t.r.Context(), t.req)
+	if err != nil {
+		return err
 	}
 	if again.FID != t.entry.FID {
-		return nil, fmt.Errorf("%w: it is fid %d now", err, again.FID)
+		return fmt.Errorf("it is fid %d now", again.FID)
 	}
 	t.left = t.e.orderCopies(newCopies(t.entry, again.Entry), 0)
-	return t.open(s)
+	return nil
 }
 
 // newCopies are those of again that old does not have.

@@ -21,7 +21,7 @@ type trial struct {
 	patient bool          // set when left was silent
 	failed  bool          // set when a copy was
 	// doubts says that the location was remembered: before the first byte, a copy that
-	// is not there speaks against it.
+	// is not there speaks against it, and so does one that says nothing, if there is no other.
 	doubts bool
 }
 
@@ -36,8 +36,11 @@ func (t *trial) more() bool {
 // next is the try of the present copy.
 func (t *trial) next() attempt { return t.attempt(0) }
 
+// attempt is the try of one of those that are left. It is not waited for when it is silent and
+// there is a better one, or may be one: a location that was remembered does not tell of copies
+// that could not be reached when it was loaded.
 func (t *trial) attempt(i int) attempt {
-	return attempt{Copy: t.left[i], leaves: !t.patient && t.e.healthy(t.left[i+1:])}
+	return attempt{Copy: t.left[i], leaves: !t.patient && (t.doubts || t.e.healthy(t.left[i+1:]))}
 }
 
 // pass gives up the present copy because of err. It returns an error when the
@@ -48,11 +51,12 @@ func (t *trial) pass(ctx context.Context, err error) error {
 	}
 	c := t.left[0]
 	t.left, t.failed = t.left[1:], true
-	if errors.Is(err, health.ErrStalled) {
+	stalled := errors.Is(err, health.ErrStalled)
+	if stalled {
 		t.silent = append(t.silent, c)
 	}
 	t.e.blame(c, t.entry.FID, err)
-	if t.doubts && isMoved(t.entry, err) {
+	if t.doubts && (isMoved(t.entry, err) || stalled && !t.e.healthy(t.left)) {
 		return errMoved
 	}
 	return nil
