@@ -154,10 +154,7 @@ func appendCounts(b []byte, counts map[string]int64) []byte {
 // showJobs gives every job the one process id there is, once. To operators, those that
 // answer requests are a job like any other.
 func (c *conversation) showJobs(b []byte, _ string) ([]byte, sequel) {
-	places := c.gate.capacity()
-	jobs := append(c.staff.Status(), job.Status{Name: queryWorker, Count: places, Desired: places})
-	slices.SortFunc(jobs, func(a, b job.Status) int { return strings.Compare(string(a.Name), string(b.Name)) })
-	for _, j := range jobs {
+	for _, j := range c.jobs() {
 		b = fmt.Appendf(b, "%s count %d\r\n", j.Name, j.Count)
 		b = fmt.Appendf(b, "%s desired %d\r\n", j.Name, j.Desired)
 		b = fmt.Appendf(b, "%s pids", j.Name)
@@ -201,11 +198,8 @@ func (c *conversation) want(b []byte, args string) ([]byte, sequel) {
 		return fmt.Appendf(b, "ERROR: Invalid class '%s'.  Valid classes: %s\r\n", name, jobList()), goOn
 	case !c.staff.Looked():
 		return append(b, "ERROR: Monitor has not completed initial run yet\n"...), goOn
-	case name == queryWorker:
-		c.gate.resize(n)
-	default:
-		c.staff.Want(name, n)
 	}
+	c.employ(name, n)
 	c.log.Info("an operator wants workers", zap.Stringer("operator", c.peer), zap.String("of", string(name)), zap.Int("workers", n))
 	return fmt.Appendf(b, "Now desiring %d children doing '%s'.\r\n", n, name), goOn
 }

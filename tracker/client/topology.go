@@ -22,7 +22,12 @@ func (c *Client) Domains(ctx context.Context) ([]Domain, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list(values, "domains", "domain", parseDomain)
+	return ReadDomains(values)
+}
+
+// ReadDomains reads the answer to get_domains.
+func ReadDomains(v protocol.Values) ([]Domain, error) {
+	return list(v, "domains", "domain", parseDomain)
 }
 
 func parseDomain(v protocol.Values, prefix string) (Domain, error) {
@@ -56,8 +61,11 @@ func (c *Client) Hosts(ctx context.Context) ([]mogile.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list(values, "hosts", "host", parseHost)
+	return ReadHosts(values)
 }
+
+// ReadHosts reads the answer to get_hosts.
+func ReadHosts(v protocol.Values) ([]mogile.Host, error) { return list(v, "hosts", "host", parseHost) }
 
 func parseHost(v protocol.Values, prefix string) (mogile.Host, error) {
 	get := func(field string) string { return v[prefix+"_"+field] }
@@ -106,8 +114,11 @@ func (c *Client) Devices(ctx context.Context) ([]Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return list(values, "devices", "dev", parseDevice)
+	return ReadDevices(values)
 }
+
+// ReadDevices reads the answer to get_devices.
+func ReadDevices(v protocol.Values) ([]Device, error) { return list(v, "devices", "dev", parseDevice) }
 
 func parseDevice(v protocol.Values, prefix string) (Device, error) {
 	get := func(field string) string { return v[prefix+"_"+field] }

@@ -256,6 +256,8 @@ type Queue interface {
 	// DueWithin counts the rows that are due or will be within d, claimed ones too when
 	// their claim runs out by then.
 	DueWithin(ctx context.Context, q QueueName, d time.Duration) (int64, error)
+	// Parked counts the rows that are due never.
+	Parked(ctx context.Context, q QueueName) (int64, error)
 }
 
 // Erased is a claimed row of DeleteQueue, and copies of its fid whose bytes are gone.

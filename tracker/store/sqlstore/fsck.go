@@ -177,11 +177,8 @@ func (s *Store) clearOldest(ctx context.Context) (more bool, err error) {
 }
 
 // DueWithin implements [store.Queue].
-func (s *Store) DueWithin(ctx context.Context, q store.QueueName, d time.Duration) (n int64, err error) {
-	err = s.inQueue(ctx, q, func(t *tx, rows queueRows) error {
-		return t.row("SELECT COUNT(*) FROM "+rows.table+" WHERE "+rows.only+"nexttry <= UNIX_TIMESTAMP() + ?", seconds(d)).Scan(&n)
-	})
-	return n, wrap(err, "count what comes due in %s", q)
+func (s *Store) DueWithin(ctx context.Context, q store.QueueName, d time.Duration) (int64, error) {
+	return s.count(ctx, q, "nexttry <= UNIX_TIMESTAMP() + ?", seconds(d))
 }
 
 // MaxFID implements [store.Files].

@@ -62,29 +62,25 @@ func workRows(k store.WorkKind) queueRows {
 
 // onQueue runs fn on the rows of a queue; their names are a part of its statements.
 func (s *Store) onQueue(ctx context.Context, q store.QueueName, fn func(*tx, queueRows) error) error {
-	rows, err := rowsOf(q)
-	if err != nil {
-		return err
-	}
-	return s.db.write(ctx, func(t *tx) error { return fn(t, rows) })
+	return onRows(ctx, s.db.write, q, fn)
 }
 
 // onRow is onQueue for one statement, which does the same when it is run again.
 func (s *Store) onRow(ctx context.Context, q store.QueueName, fn func(*tx, queueRows) error) error {
-	rows, err := rowsOf(q)
-	if err != nil {
-		return err
-	}
-	return s.db.autocommit(ctx, func(t *tx) error { return fn(t, rows) })
+	return onRows(ctx, s.db.autocommit, q, fn)
 }
 
 // inQueue is onQueue for reading.
 func (s *Store) inQueue(ctx context.Context, q store.QueueName, fn func(*tx, queueRows) error) error {
+	return onRows(ctx, s.db.read, q, fn)
+}
+
+func onRows(ctx context.Context, run func(context.Context, func(*tx) error) error, q store.QueueName, fn func(*tx, queueRows) error) error {
 	rows, err := rowsOf(q)
 	if err != nil {
 		return err
 	}
-	return s.db.read(ctx, func(t *tx) error { return fn(t, rows) })
+	return run(ctx, func(t *tx) error { return fn(t, rows) })
 }
 
 // Enqueue implements [store.Queue].
@@ -327,13 +323,23 @@ func (s *Store) NextDue(ctx context.Context, q store.QueueName) (time.Duration, 
 }
 
 // Waiting implements [store.Queue]. Nothing of the other queues is ever new.
-func (s *Store) Waiting(ctx context.Context, q store.QueueName) (n int64, err error) {
+func (s *Store) Waiting(ctx context.Context, q store.QueueName) (int64, error) {
+	least := 0
+	if q == store.ReplicateQueue {
+		least = 1
+	}
+	return s.count(ctx, q, "nexttry >= ? AND nexttry < ?", least, never)
+}
+
+// Parked implements [store.Queue].
+func (s *Store) Parked(ctx context.Context, q store.QueueName) (int64, error) {
+	return s.count(ctx, q, "nexttry = ?", never)
+}
+
+// count counts the rows of a queue that a condition holds for.
+func (s *Store) count(ctx context.Context, q store.QueueName, cond string, args ...any) (n int64, err error) {
 	err = s.inQueue(ctx, q, func(t *tx, rows queueRows) error {
-		least := 0
-		if q == store.ReplicateQueue {
-			least = 1
-		}
-		return t.row("SELECT COUNT(*) FROM "+rows.table+" WHERE "+rows.only+"nexttry >= ? AND nexttry < ?", least, never).Scan(&n)
+		return t.row("SELECT COUNT(*) FROM "+rows.table+" WHERE "+rows.only+cond, args...).Scan(&n)
 	})
-	return n, wrap(err, "count what waits in %s", q)
+	return n, wrap(err, "count rows of %s", q)
 }

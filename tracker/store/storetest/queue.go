@@ -271,9 +271,17 @@ func waitingRowsAreCounted(e env, q store.QueueName) {
 	e.enqueue(q, 0, 1, 2)
 	e.enqueue(q, time.Hour, 3, 4)
 	waiting(4)
+	parked := func(want int64) {
+		e.Helper()
+		n, err := e.s.Parked(e.ctx, q)
+		e.must(err, "count what is parked")
+		e.same(n, want, "rows that are parked in %s", q)
+	}
+	parked(0)
 	e.must(e.s.Park(e.ctx, q, 3, 1), "park")
 	e.claim(q, 1, time.Hour, e.due(q, 1, 2)[0])
 	waiting(3)
+	parked(1)
 }
 
 func rowsThatComeDueAreCounted(e env, q store.QueueName) {
