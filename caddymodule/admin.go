@@ -1,21 +1,24 @@
 package caddymodule
 
 import (
-	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/mogilefs/caddy-mogilefs/console"
 )
 
-// Admin adds routes to Caddy's admin API:
+// Admin adds routes to Caddy's admin API, below `/mogilefs/`. Reads are GET and take
+// arguments in the query; changes are POST and take a JSON object; both answer JSON.
 //
-// `POST /mogilefs/purge` has this process forget what it remembers of files: their
-// locations, and their contents in memory. The body says which: `{"domain": "images",
-// "key": "a.jpg"}`, `{"domain": "images", "prefix": "2024/"}`, `{"domain": "images",
-// "all": true}` or `{"all": true}`. The answer says how many locations and contents
-// were remembered: `{"locations": 1, "contents": 0}`.
+// They ask the tracker of this process, or when it has none, the remote trackers that its
+// first site with such asks. docs/admin-api.md describes them all, with examples.
 type Admin struct{}
+
+// adminPrefix is where the routes are.
+const adminPrefix = "/mogilefs/"
 
 // CaddyModule returns the Caddy module information.
 func (*Admin) CaddyModule() caddy.ModuleInfo {
@@ -25,30 +28,37 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Routes returns the routes.
+// Routes returns one route for all paths, so that one that does not exist is answered with
+// those that do.
 func (a *Admin) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: "/mogilefs/purge", Handler: caddy.AdminHandlerFunc(a.purge)}}
+	return []caddy.AdminRoute{{Pattern: adminPrefix, Handler: caddy.AdminHandlerFunc(a.serve)}}
 }
 
-// maxPurge is far above the longest key, in bytes.
-const maxPurge = 64 << 10
-
-func (*Admin) purge(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return caddy.APIError{HTTPStatus: http.StatusMethodNotAllowed, Err: fmt.Errorf("method %s is not allowed: POST what to purge", r.Method)}
+func (*Admin) serve(w http.ResponseWriter, r *http.Request) error {
+	c, err := activeConsole()
+	if err != nil {
+		return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
 	}
-	var p purge
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPurge))
-	body.DisallowUnknownFields()
-	err := body.Decode(&p)
-	if err == nil {
-		err = p.validate()
+	defer c.Close()
+	err = c.Serve(w, r, strings.TrimPrefix(r.URL.Path, adminPrefix))
+	var failed *console.Error
+	if errors.As(err, &failed) {
+		return caddy.APIError{HTTPStatus: failed.Status, Err: failed}
+	}
+	return err
+}
+
+// activeConsole answers for the config that runs now. Without mogilefs in it, there is still
+// the program to tell of.
+func activeConsole() (*console.Console, error) {
+	app, err := caddy.ActiveContext().AppIfConfigured("mogilefs")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return new(App).console(), nil
 	}
 	if err != nil {
-		return caddy.APIError{HTTPStatus: http.StatusBadRequest, Err: err}
+		return nil, err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(p.run())
+	return app.(*App).console(), nil
 }
 
 var _ caddy.AdminRouter = (*Admin)(nil)

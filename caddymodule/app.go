@@ -23,6 +23,7 @@ func init() {
 	caddy.RegisterModule(new(Handler))
 	caddy.RegisterModule(new(Admin))
 	caddy.RegisterModule(new(StorageHandler))
+	caddy.RegisterModule(new(Dashboard))
 }
 
 // App is MogileFS in this process: a tracker, storage nodes, and the domains and
@@ -44,6 +45,8 @@ type App struct {
 	ctx     caddy.Context // for Start, which is given none
 	log     *zap.Logger
 	wanted  tracker.Declaration
+	site    site
+	onStart []func()
 	refs    refs // held from Provision to Cleanup
 	started refs // held from Start to Stop
 
@@ -145,19 +148,28 @@ func (a *App) Start() error {
 			return a.abort(fmt.Errorf("storage %s: %w", name, err))
 		}
 	}
-	if a.Tracker == nil {
-		return nil
+	if a.Tracker != nil {
+		if err := a.startTracker(ctx); err != nil {
+			return a.abort(err)
+		}
 	}
+	for _, start := range a.onStart {
+		start()
+	}
+	return nil
+}
+
+func (a *App) startTracker(ctx context.Context) error {
 	t, err := a.Tracker.shared.start(ctx, a.log.Named("tracker"), &a.started)
 	if err != nil {
-		return a.abort(fmt.Errorf("tracker: %w", err))
+		return fmt.Errorf("tracker: %w", err)
 	}
 	if err := a.declare(ctx, t); err != nil {
-		return a.abort(fmt.Errorf("declared setup: %w", err))
+		return fmt.Errorf("declared setup: %w", err)
 	}
 	a.keepQueues(&a.started)
 	if err := a.Tracker.listen(ctx, t, &a.started); err != nil {
-		return a.abort(fmt.Errorf("tracker: %w", err))
+		return fmt.Errorf("tracker: %w", err)
 	}
 	return nil
 }

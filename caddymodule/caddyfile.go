@@ -12,6 +12,8 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("mogilefs", httpcaddyfile.Before, "file_server")
 	httpcaddyfile.RegisterHandlerDirective("mogilefs_storage", parseStorageHandler)
 	httpcaddyfile.RegisterDirectiveOrder("mogilefs_storage", httpcaddyfile.Before, "file_server")
+	httpcaddyfile.RegisterHandlerDirective("mogilefs_dashboard", parseDashboard)
+	httpcaddyfile.RegisterDirectiveOrder("mogilefs_dashboard", httpcaddyfile.Before, "file_server")
 }
 
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {

@@ -174,6 +174,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.asked = from.held
+	app.site.edges++
 	config := edge.Config{
 		Tracker:      counted(from.tracker, &app.tallies.Edge),
 		Disks:        disksOf(app),

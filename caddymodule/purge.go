@@ -1,12 +1,12 @@
 package caddymodule
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/mogilefs/caddy-mogilefs/console"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 )
 
@@ -14,47 +14,11 @@ import (
 // have it in common.
 const methodPurge = "PURGE"
 
-// purge is what is to be forgotten. It is done in all caches of this process: there may
-// be several over one database, and one that forgets too much only asks again.
-type purge struct {
-	// Domain is required with Key and Prefix; with All it may be empty for all domains.
-	Domain mogile.DomainName `json:"domain,omitempty"`
-	// One of the three.
-	Key    mogile.Key `json:"key,omitempty"`
-	Prefix mogile.Key `json:"prefix,omitempty"`
-	All    bool       `json:"all,omitempty"`
-}
-
-// purged is how much was forgotten.
-type purged struct {
-	// Locations is how many keys were remembered to have a file.
-	Locations int `json:"locations"`
-	// Contents is how many files were in memory.
-	Contents int `json:"contents"`
-}
-
-func (p purge) validate() error {
-	given := 0
-	for _, is := range []bool{p.Key != "", p.Prefix != "", p.All} {
-		if is {
-			given++
-		}
+// forget forgets. A content can only be reached through a location, so those go first.
+func forget(p console.Purge) (done console.Purged) {
+	matches := func(domain mogile.DomainName, key mogile.Key) bool {
+		return (p.Domain == "" || p.Domain == domain) && strings.HasPrefix(string(key), string(p.Prefix))
 	}
-	switch {
-	case given != 1:
-		return errors.New("purge: give one of key, prefix, and all")
-	case p.Domain == "" && !p.All:
-		return errors.New("purge: give the domain of the key or prefix")
-	}
-	return nil
-}
-
-func (p purge) matches(domain mogile.DomainName, key mogile.Key) bool {
-	return (p.Domain == "" || p.Domain == domain) && strings.HasPrefix(string(key), string(p.Prefix))
-}
-
-// run forgets. A content can only be reached through a location, so those go first.
-func (p purge) run() (done purged) {
 	locations, contents := pooledCaches()
 	var fids []mogile.FID
 	for _, l := range locations {
@@ -64,7 +28,7 @@ func (p purge) run() (done purged) {
 			}
 			continue
 		}
-		fids = append(fids, l.PurgeAll(p.matches)...)
+		fids = append(fids, l.PurgeAll(matches)...)
 	}
 	done.Locations = len(fids)
 	for _, c := range contents {
@@ -100,7 +64,7 @@ func (h *Handler) purge(w http.ResponseWriter, r *http.Request, a *account) erro
 	if err := a.key.Validate(); err != nil {
 		return caddyhttp.Error(http.StatusBadRequest, err)
 	}
-	purge{Domain: h.domain(r), Key: a.key}.run()
+	forget(console.Purge{Domain: h.domain(r), Key: a.key})
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

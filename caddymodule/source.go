@@ -35,7 +35,7 @@ type source struct {
 func (h *Handler) source(ctx caddy.Context, app *App) (source, error) {
 	switch {
 	case h.Tracker != nil:
-		return h.remoteSource(ctx)
+		return h.remoteSource(ctx, app)
 	case app.Tracker == nil:
 		return source{}, errors.New("there is no tracker in this process: add a tracker block to the global option mogilefs, or name remote ones here: tracker <address>")
 	}
@@ -54,7 +54,7 @@ var remoteChanges = poolKey{"changes", "remote trackers"}
 // is given up. Those that do not answer are left aside by the next request.
 const maxPatience = 3
 
-func (h *Handler) remoteSource(ctx caddy.Context) (source, error) {
+func (h *Handler) remoteSource(ctx caddy.Context, app *App) (source, error) {
 	if h.ClientZone {
 		return source{}, errors.New("client_zone: a remote tracker sees the address of this edge, not of its clients, so only the tracker" +
 			" of this process can go by theirs: use zone alt, or let the hosts' altmask hold the address of this edge")
@@ -63,6 +63,7 @@ func (h *Handler) remoteSource(ctx caddy.Context) (source, error) {
 	if err != nil {
 		return source{}, fmt.Errorf("tracker: %w", err)
 	}
+	app.site.sees(s, h.Tracker.resolved)
 	hub, err := load(&h.refs, remoteChanges, func() (*changes, error) { return new(changes), nil })
 	if err != nil {
 		return source{}, err

@@ -10,7 +10,8 @@ import (
 
 // sharedOnPurpose is the variables that may hold what outlives a reload.
 var sharedOnPurpose = map[string]string{
-	"caddymodule/pool.go": "the one caddy.UsagePool",
+	"caddymodule/pool.go":  "the one caddy.UsagePool",
+	"console/page/page.go": "files that are embedded, which nothing can change",
 }
 
 // checkState finds package variables that change or can, and init functions

@@ -149,8 +149,23 @@ var table = map[string]row{
 	"cli/frame":    {ours: []string{"cli/screen", "tracker/client", "tracker/protocol"}},
 	"cli/screen":   {libs: []string{"github.com/jedib0t/go-pretty/v6"}},
 
+	"console": {
+		ours: []string{
+			"mogile", "tracker", "tracker/client", "tracker/job", "tracker/node", "tracker/protocol", "tracker/rebalance", "tracker/store",
+		},
+		libs:  []string{syncLib},
+		tests: []string{"tests/installation"},
+	},
+	"console/fence": {},
+	"console/live":  {ours: []string{"console"}},
+	"console/page":  {},
+	"console/dashboard": {
+		ours:  []string{"mogile", "console/..."},
+		tests: []string{"tests/installation"},
+	},
+
 	"caddymodule": {
-		ours:  []string{"mogile", "tally", "cache", "edge/...", "tracker/...", "storage/...", "cli", "caddymodule/..."},
+		ours:  []string{"mogile", "tally", "cache", "edge/...", "tracker/...", "storage/...", "cli", "console/...", "caddymodule/..."},
 		libs:  []string{everything},
 		tests: []string{"tests/database", "tests/mount"},
 	},
@@ -203,6 +218,11 @@ var shutDoors = []shutDoor{
 		from: []string{"tracker/..."}, to: []string{"edge/...", "cache", "storage/..."},
 		why: "tracker, storage and edge run alone too and never import each other; " +
 			"declare a small interface where it is used and let caddymodule join them",
+	},
+	{
+		from: []string{"tracker/...", "storage/...", "edge/...", "cache"}, to: []string{"console/..."},
+		why: "the console asks all parts, and none of them needs it; " +
+			"move what both need into the room that owns the word",
 	},
 	{
 		from: []string{"tracker/...", "storage/...", "edge/...", "cache"}, to: []string{"cli/..."},
