@@ -84,9 +84,9 @@ func (d *Dashboard) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// endWith has open streams end when this config is about to be stopped. A Caddy server that
-// shuts down waits for all requests, and cancels what belongs to its config only then: so a
-// reload would wait for every browser that watches.
+// endWith has open streams end when this config is about to be stopped. When the process
+// ends, Caddy's servers wait for all requests before anything else of their config hears of
+// it, so every browser that watches would hold that up.
 func (d *Dashboard) endWith(ctx caddy.Context) error {
 	events, err := ctx.App("events")
 	if err != nil {

@@ -136,7 +136,7 @@ func TestOnlyImagesAreShown(t *testing.T) {
 // reloadWithin is far below the time after which anything else ends a stream.
 const reloadWithin = 30 * time.Second
 
-func TestAReloadDoesNotWaitForWatchers(t *testing.T) {
+func TestWatchersHoldUpNeitherAReloadNorTheEnd(t *testing.T) {
 	s := newSite(t)
 	streams := []*bufio.Reader{s.stream(), s.stream()}
 	begin := time.Now()
@@ -154,7 +154,7 @@ func TestAReloadDoesNotWaitForWatchers(t *testing.T) {
 		t.Errorf("a new stream: got %q, %v; want it to begin", line, err)
 	}
 	s.stream()
-	s.Stop() // as quickly
+	s.Stop() // fails when it takes long
 }
 
 // stream opens a stream of events.
