@@ -103,3 +103,36 @@ func TestTheDashboardIsUsedWithTheKeyboard(t *testing.T) {
 	b.shoot("phone-dark")
 	b.calm()
 }
+
+func TestTheDashboardTakesOrders(t *testing.T) {
+	s := newSite(t)
+	b := newBrowser(t)
+	b.open(s.page)
+	b.await("chart", "document.querySelectorAll('#chart polyline').length === 4 && document.querySelector('#chart-title').textContent.includes('replicate 0')")
+
+	const state = `document.querySelector('tr[data-key="1"] select')`
+	choose := func(answer string) {
+		t.Helper()
+		b.do(run(state + ".focus(); " + state + ".value = 'readonly'; " + state + ".dispatchEvent(new Event('change'))"))
+		b.await("question", "document.querySelector('#confirm').open && "+shows("#confirm-text", "from alive to readonly"))
+		b.do(run(`document.querySelector('#confirm button[value="` + answer + `"]').click()`))
+	}
+	choose("no")
+	b.await("state as it was", state+".value === 'alive' && !document.querySelector('#confirm').open")
+	choose("yes")
+	b.await("answer", shows("#toast", "Device 1 to readonly: done."))
+	b.await("readonly device", state+".value === 'readonly' && "+state+".dataset.now === 'readonly'")
+
+	policy := func(text string) {
+		t.Helper()
+		b.do(run("document.querySelector('#policy').value = "+quoted(text)), chromedp.Focus(chromedp.CSS("#policy")), chromedp.KeyEvent("\r"))
+	}
+	policy("nonsense=1")
+	b.await("refusal", shows("#toast", "nonsense"))
+	b.forgive("400")
+	policy("from_percent_used=90")
+	b.await("rebalance that can begin", "!document.querySelector('#rebalance-start').disabled")
+	b.do(chromedp.Focus(chromedp.CSS("#rebalance-start")), chromedp.KeyEvent("\r"))
+	b.await("answer", shows("#toast", "Start of the rebalance: done."))
+	b.calm()
+}
