@@ -17,7 +17,7 @@ import (
 )
 
 func init() {
-	root := cli.Root()
+	root := cli.Root(readPlan)
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  root.Name,
 		Usage: "<command>",
@@ -43,7 +43,7 @@ func runCommand(cmd *cobra.Command, args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second Ctrl-C ends what does not heed the first
-	switch code := cli.Run(ctx, commandEnv(), line); code {
+	switch code := cli.Run(ctx, commandEnv(), cli.Root(readPlan), line); code {
 	case 0:
 		return nil
 	case 1:

@@ -8,10 +8,12 @@
 // walks through it so: caddymodule hands [Run] the words and the world; cli/frame finds the
 // command among [Root], reads options and config files, and calls it; cli/admin asks a
 // tracker and writes what mogadm would write, cli/files moves files with
-// cli/transfer, cli/sign signs URLs, and cli/top draws a screen.
+// cli/transfer, cli/sign signs URLs, cli/top draws a screen, and cli/doctor looks at
+// everything.
 //
-// It knows no Caddy: what it says to trackers and storage nodes are the old protocols, so it works
-// with those of MogileFS too, and from any machine that reaches them.
+// It knows no Caddy, but is handed what reads Caddy's configurations. What it says to trackers and
+// storage nodes are the old protocols, so it works with those of MogileFS too, and from any
+// machine that reaches them.
 package cli
 
 import (
@@ -19,6 +21,7 @@ import (
 	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/cli/admin"
+	"github.com/mogilefs/caddy-mogilefs/cli/doctor"
 	"github.com/mogilefs/caddy-mogilefs/cli/files"
 	"github.com/mogilefs/caddy-mogilefs/cli/frame"
 	"github.com/mogilefs/caddy-mogilefs/cli/sign"
@@ -29,16 +32,19 @@ import (
 type Env = frame.Env
 
 // Run carries out a command line, without the program's name, and returns the exit code.
-// It returns soon after ctx is over.
-func Run(ctx context.Context, e Env, line []string) int { return frame.Run(ctx, e, Root(), line) }
+// It returns soon after ctx is over. root is what [Root] returns.
+func Run(ctx context.Context, e Env, root *Command, line []string) int {
+	return frame.Run(ctx, e, root, line)
+}
 
-// Root is the tree of all commands.
-func Root() *frame.Command {
+// Root is the tree of all commands. read is how doctor reads configurations; nil means that it
+// can't.
+func Root(read doctor.Reader) *Command {
 	return &frame.Command{
 		Name: "mogilefs", Short: "Operates MogileFS: hosts, devices, domains, checks, files",
 		Long: "With the words, options, output and exit codes of mogadm, so that scripts go on with\n" +
 			"alias mogadm='caddy mogilefs'. Options may stand before or behind the command.",
-		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{sign.Command(), top.Command()}),
+		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{sign.Command(), top.Command(), doctor.Command(read)}),
 	}
 }
 

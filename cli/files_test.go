@@ -52,7 +52,7 @@ func (r *fileRig) try(stdin io.Reader, words ...string) (stdout, stderr string, 
 func (r *fileRig) tryIn(ctx context.Context, env cli.Env, words ...string) (stdout, stderr string, code int) {
 	var out, errs bytes.Buffer
 	env.Stdout, env.Stderr, env.Program = &out, &errs, "caddy mogilefs"
-	code = cli.Run(ctx, env, append(words, "--trackers="+r.Tracker, "--domain=images"))
+	code = cli.Run(ctx, env, cli.Root(nil), append(words, "--trackers="+r.Tracker, "--domain=images"))
 	return out.String(), errs.String(), code
 }
 

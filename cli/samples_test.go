@@ -47,7 +47,7 @@ func run(t *testing.T, env cli.Env, words ...string) (stdout, stderr string, cod
 	if env.Program == "" {
 		env.Program = "mogadm"
 	}
-	code = cli.Run(t.Context(), env, words)
+	code = cli.Run(t.Context(), env, cli.Root(nil), words)
 	return out.String(), errs.String(), code
 }
 

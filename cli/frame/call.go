@@ -115,10 +115,8 @@ func (c *Call) Done(format string, args ...any) {
 // the trackers.
 func (c *Call) Line(words string) string {
 	line := c.Program
-	for _, name := range []string{"trackers", "config"} {
-		if value := c.Option(name); value != "" && name == "config" {
-			line += " --" + name + "=" + value
-		}
+	if file := c.Option("config"); file != "" && !c.command.OwnConfig {
+		line += " --config=" + file
 	}
 	return line + " " + words
 }

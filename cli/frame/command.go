@@ -28,6 +28,8 @@ type Command struct {
 	NeedsWords bool
 	// FailureExit is the exit code when Run fails; 0 means 1.
 	FailureExit int
+	// OwnConfig says that its option config names something of its own, and no file of ours.
+	OwnConfig bool
 }
 
 // Option is an option: --name=value or --name value, or --name alone for a switch.

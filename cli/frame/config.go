@@ -15,7 +15,7 @@ import (
 // (docs/spec/cli.md §1): surprising, but what existing scripts live with.
 func (p *parsed) configure(e Env) error {
 	named, must := p.options["config"], true
-	if named == "" {
+	if named == "" || p.command().OwnConfig {
 		named = e.UtilsConfig
 	}
 	for _, file := range []struct {

@@ -24,6 +24,8 @@ const patience = time.Minute
 type Installation struct {
 	// Tracker is the tracker's address.
 	Tracker string
+	// Management is the port of the nodes' side channels.
+	Management uint16
 	// Store is what the tracker keeps.
 	Store store.Store
 	// Nodes are the storage nodes, in the order of the hosts.
@@ -36,8 +38,8 @@ type Installation struct {
 // New starts an installation, and returns when all its devices are writeable.
 func New(t testing.TB, hosts ...Host) *Installation {
 	t.Helper()
-	in := &Installation{t: t}
 	management := process.FreePorts(t, 1)[0]
+	in := &Installation{t: t, Management: uint16(management)}
 	wanted := tracker.Declaration{}
 	for _, h := range hosts {
 		n := startNode(t, h, management)
@@ -47,13 +49,13 @@ func New(t testing.TB, hosts ...Host) *Installation {
 			wanted.Devices = append(wanted.Devices, tracker.DeclaredDevice{DevID: dev, Host: h.Name})
 		}
 	}
-	in.start(uint16(management))
+	in.start()
 	in.Declare(wanted)
 	in.awaitWriteable(len(wanted.Devices))
 	return in
 }
 
-func (in *Installation) start(management uint16) {
+func (in *Installation) start() {
 	in.t.Helper()
 	st, err := sqlstore.OpenSQLite(in.t.Context(), filepath.Join(in.t.TempDir(), "mogilefs.db"), zap.NewNop())
 	if err != nil {
@@ -61,7 +63,7 @@ func (in *Installation) start(management uint16) {
 	}
 	in.Store = st
 	log := zaptest.NewLogger(in.t, zaptest.Level(zap.ErrorLevel))
-	in.tracker, err = tracker.New(tracker.Config{Store: st, MinFreeMB: -1, MgmtPort: management, Hostname: "tracker1", Logger: log})
+	in.tracker, err = tracker.New(tracker.Config{Store: st, MinFreeMB: -1, MgmtPort: in.Management, Hostname: "tracker1", Logger: log})
 	if err != nil {
 		in.t.Fatal(err, st.Close())
 	}

@@ -30,6 +30,7 @@ type Node struct {
 	server  *httptest.Server
 	broken  atomic.Bool
 	said    atomic.Pointer[string] // instead of usage files
+	date    atomic.Pointer[string] // instead of the time
 	talking sync.WaitGroup         // the side channel's conversations
 }
 
@@ -74,8 +75,17 @@ func (n *Node) Break(broken bool) { n.broken.Store(broken) }
 // SayUsage has the node answer with a text of its own for usage files.
 func (n *Node) SayUsage(text string) { n.said.Store(&text) }
 
+// SayDate has the node date its answers as if its clock were wrong.
+func (n *Node) SayDate(at time.Time) {
+	text := at.UTC().Format(http.TimeFormat)
+	n.date.Store(&text)
+}
+
 // ServeHTTP implements http.Handler.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if date := n.date.Load(); date != nil {
+		w.Header().Set("Date", *date)
+	}
 	switch {
 	case n.broken.Load():
 		w.WriteHeader(http.StatusInternalServerError)

@@ -115,7 +115,12 @@ var table = map[string]row{
 	"tracker/store/sqlstore/patience": {},
 	"tracker/store/sqlstore/pipe":     {libs: []string{"github.com/jackc/pgx/v5"}},
 	"tracker/store/sqlstore/recent":   {ours: []string{"mogile"}},
-	"tracker/store/storetest":         {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
+	"tracker/store/sqlstore/vitals": {
+		ours:  []string{"tracker/store/sqlstore/dsn"},
+		libs:  []string{"modernc.org/sqlite", "github.com/go-sql-driver/mysql", "github.com/jackc/pgx/v5"},
+		tests: []string{"tests/database"},
+	},
+	"tracker/store/storetest": {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
 	"storage": {
 		ours:  []string{"mogile", "tally", "storage/blockdev", "storage/disk", "storage/openfiles", "storage/sidechannel"},
@@ -143,6 +148,10 @@ var table = map[string]row{
 		ours: []string{"mogile", "cli/frame", "cli/screen", "cli/transfer", "tracker/client", "tracker/protocol"},
 		libs: []string{syncLib},
 	},
+	"cli/doctor": {
+		ours: []string{"mogile", "cli/frame", "cli/screen", "tracker/client", "tracker/protocol"},
+		libs: []string{syncLib},
+	},
 	"cli/sign":     {ours: []string{"cli/frame", "edge/signature"}},
 	"cli/top":      {ours: []string{"mogile", "cli/frame", "cli/screen", "tracker/client"}},
 	"cli/transfer": {ours: []string{"mogile", "tracker/client", "tracker/protocol"}},
@@ -165,7 +174,7 @@ var table = map[string]row{
 	},
 
 	"caddymodule": {
-		ours:  []string{"mogile", "tally", "cache", "edge/...", "tracker/...", "storage/...", "cli", "console/...", "caddymodule/..."},
+		ours:  []string{"mogile", "tally", "cache", "edge/...", "tracker/...", "storage/...", "cli", "cli/doctor", "console/...", "caddymodule/..."},
 		libs:  []string{everything},
 		tests: []string{"tests/database", "tests/mount"},
 	},
