@@ -8,8 +8,8 @@
 // walks through it so: caddymodule hands [Run] the words and the world; cli/frame finds the
 // command among [Root], reads options and config files, and calls it; cli/admin asks a
 // tracker and writes what mogadm would write, cli/files moves files with
-// cli/transfer, cli/sign signs URLs, cli/top draws a screen, and cli/doctor looks at
-// everything.
+// cli/transfer, cli/sign signs URLs, cli/top draws a screen, cli/doctor looks at
+// everything, and cli/capacity knows what an installation needs.
 //
 // It knows no Caddy, but is handed what reads Caddy's configurations. What it says to trackers and
 // storage nodes are the old protocols, so it works with those of MogileFS too, and from any
@@ -21,6 +21,7 @@ import (
 	"slices"
 
 	"github.com/mogilefs/caddy-mogilefs/cli/admin"
+	"github.com/mogilefs/caddy-mogilefs/cli/capacity"
 	"github.com/mogilefs/caddy-mogilefs/cli/doctor"
 	"github.com/mogilefs/caddy-mogilefs/cli/files"
 	"github.com/mogilefs/caddy-mogilefs/cli/frame"
@@ -44,7 +45,7 @@ func Root(read doctor.Reader) *Command {
 		Name: "mogilefs", Short: "Operates MogileFS: hosts, devices, domains, checks, files",
 		Long: "With the words, options, output and exit codes of mogadm, so that scripts go on with\n" +
 			"alias mogadm='caddy mogilefs'. Options may stand before or behind the command.",
-		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{sign.Command(), top.Command(), doctor.Command(read)}),
+		Sub: slices.Concat(admin.Commands(), files.Commands(), []*frame.Command{sign.Command(), top.Command(), doctor.Command(read), capacity.Command()}),
 	}
 }
 

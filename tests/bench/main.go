@@ -18,6 +18,8 @@
 //   - jobs: what the background jobs do in a second, how soon an upload has its second
 //     copy, and how much slower reading is meanwhile; on MariaDB, with three storage
 //     nodes of two devices in a process of their own, and everything as it is by default;
+//   - metadata: what a file costs in the tables, an operation at the database, and a location
+//     in memory, for docs/scale.md;
 //   - growth: get_paths and list_keys with ten million files, and with a hundred thousand
 //     beside them. It takes some minutes and some gigabytes for each database.
 //
@@ -61,7 +63,7 @@ func parseOptions() (o options, err error) {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.DurationVar(&o.each, "time", 3*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk with a journal")
-	parts := flag.String("parts", "http,watched,storage,tracker,jobs", "what is measured: http, watched, storage, tracker, jobs, growth")
+	parts := flag.String("parts", "http,watched,storage,tracker,jobs", "what is measured: http, watched, storage, tracker, jobs, metadata, growth")
 	on := flag.String("on", "mariadb,sqlite,postgresql", "the databases of the trackers")
 	only := flag.String("only", "", "the work of nodes, trackers and jobs whose name matches")
 	flag.IntVar(&o.files, "files", 100_000, "how many files a tracker has")
@@ -71,7 +73,7 @@ func parseOptions() (o options, err error) {
 	o.parts = strings.Split(*parts, ",")
 	for _, part := range o.parts {
 		if measures[part] == nil {
-			return o, fmt.Errorf("unknown part %q: want some of http, watched, storage, tracker, jobs, growth", part)
+			return o, fmt.Errorf("unknown part %q: want some of http, watched, storage, tracker, jobs, metadata, growth", part)
 		}
 	}
 	if o.engines, err = enginesOf(*on); err != nil {
@@ -116,6 +118,7 @@ func run(ctx context.Context, o options) (err error) {
 // measures is the parts by name.
 var measures = map[string]func(ctx context.Context, o options, dir, caddy string) error{
 	"http": measureHTTP, "watched": measureWatched, "storage": measureStorage, "tracker": measureTracker, "jobs": measureJobs, "growth": measureGrowth,
+	"metadata": measureMetadata,
 }
 
 func measureHTTP(ctx context.Context, o options, dir, caddy string) error {

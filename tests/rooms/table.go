@@ -152,6 +152,7 @@ var table = map[string]row{
 		ours: []string{"mogile", "cli/frame", "cli/screen", "tracker/client", "tracker/protocol"},
 		libs: []string{syncLib},
 	},
+	"cli/capacity": {ours: []string{"cli/frame", "cli/screen"}},
 	"cli/sign":     {ours: []string{"cli/frame", "edge/signature"}},
 	"cli/top":      {ours: []string{"mogile", "cli/frame", "cli/screen", "tracker/client"}},
 	"cli/transfer": {ours: []string{"mogile", "tracker/client", "tracker/protocol"}},
