@@ -22,7 +22,7 @@ func readPlan(ctx context.Context, file, adapter string) (*doctor.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &doctor.Plan{Admin: adminListener(config)}
+	plan := &doctor.Plan{Admin: adminListener(config), Superuser: os.Geteuid() == 0}
 	app := new(App)
 	if raw := config.AppsRaw["mogilefs"]; raw != nil {
 		if err := json.Unmarshal(raw, app); err != nil {

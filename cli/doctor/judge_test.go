@@ -53,6 +53,7 @@ func TestWhatAConfigurationOpensToOthersIsJudged(t *testing.T) {
 			Listen: []Listener{{Address: "10.0.0.5:7002", Beyond: true, TLS: true}}, Allow: everywhere, ClientCertificates: true,
 		}}, OK, "tracker on 10.0.0.5:7002", "0.0.0.0/0"},
 		{Plan{Nodes: []Node{{Name: "n"}}}, Warn, "storage n", "durable off"},
+		{Plan{Nodes: []Node{{Name: "n"}}, Superuser: true}, Warn, "rights", "root"},
 		{Plan{Nodes: []Node{{Name: "n", Management: far}}}, Warn, "storage n", "side channel"},
 		{Plan{Nodes: []Node{{Name: "n", WriteFrom: everywhere}}}, Fail, "storage n", "store and delete"},
 		{Plan{Sites: []Site{{Listen: []Listener{far}, Changes: true}}}, Warn, "edge", "upload or delete"},

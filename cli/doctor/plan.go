@@ -16,6 +16,8 @@ type Reader func(ctx context.Context, file, adapter string) (*Plan, error)
 type Plan struct {
 	// Refused is why Caddy would not run it; nil when it would.
 	Refused error
+	// Superuser says that this process may write everywhere, so that rights were not seen.
+	Superuser bool
 	// Tracker is that of the process, or nil.
 	Tracker *Tracker
 	Nodes   []Node

@@ -19,6 +19,9 @@ func planned(ctx context.Context, p *Plan) report {
 		r.fail("Caddy's admin endpoint", "whoever reaches it controls this process: let it listen on localhost or a Unix socket",
 			"listens for other machines, on %s", p.Admin.Address)
 	}
+	if p.Superuser && len(p.Nodes) > 0 {
+		r.warn("rights", "run it as the user of the service, as in sudo -u caddy, to see whether that one may write", "root may write everywhere")
+	}
 	if p.Tracker != nil {
 		r.tracker(*p.Tracker)
 		r = append(r, aboutDatabase(ctx, p.Tracker.Database)...)
