@@ -32,6 +32,8 @@ type Options struct {
 	// Caddyfile is the configuration. It says nothing of the admin address,
 	// which the harness chooses.
 	Caddyfile string
+	// JSON says that the configuration is Caddy's JSON and no Caddyfile.
+	JSON bool
 	// Ready is addresses that accept connections once the process is up.
 	Ready []string
 	// Binary is the command to run; empty means [Binary].
@@ -82,7 +84,7 @@ func (c *Caddy) Restart() {
 		c.t.Fatalf("open log: %v", err)
 	}
 	defer log.Close() // the process has its own descriptor
-	c.cmd = c.command("run", "--config", c.configPath(), "--adapter", "caddyfile")
+	c.cmd = c.command(append([]string{"run"}, c.configArgs()...)...)
 	c.cmd.Stdout, c.cmd.Stderr = log, log
 	// A test binary that is killed takes its processes along.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -182,7 +184,7 @@ func (c *Caddy) signal(s syscall.Signal) {
 func (c *Caddy) Reload(caddyfile string) {
 	c.t.Helper()
 	c.write(caddyfile)
-	cmd := c.command("reload", "--force", "--config", c.configPath(), "--adapter", "caddyfile", "--address", c.Admin)
+	cmd := c.command(append([]string{"reload", "--force", "--address", c.Admin}, c.configArgs()...)...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		c.t.Fatalf("reload: %v\n%s\n%s", err, text, c.Tail())
 	}
@@ -195,8 +197,23 @@ func (c *Caddy) write(caddyfile string) {
 	}
 }
 
-func (c *Caddy) configPath() string { return filepath.Join(c.Dir, "Caddyfile") }
-func (c *Caddy) logPath() string    { return filepath.Join(c.Dir, "caddy.log") }
+func (c *Caddy) configArgs() []string {
+	args := []string{"--config", c.configPath()}
+	if !c.options.JSON {
+		args = append(args, "--adapter", "caddyfile")
+	}
+	return args
+}
+
+// configPath has a name by which Caddy knows what is in it.
+func (c *Caddy) configPath() string {
+	if c.options.JSON {
+		return filepath.Join(c.Dir, "caddy.json")
+	}
+	return filepath.Join(c.Dir, "Caddyfile")
+}
+
+func (c *Caddy) logPath() string { return filepath.Join(c.Dir, "caddy.log") }
 
 // Tail is the end of the log.
 func (c *Caddy) Tail() string {
