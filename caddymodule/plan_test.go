@@ -1,14 +1,19 @@
 package caddymodule
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/mogilefs/caddy-mogilefs/cli"
 	"github.com/mogilefs/caddy-mogilefs/cli/doctor"
+	"github.com/mogilefs/caddy-mogilefs/tests/database"
 )
+
+func TestMain(m *testing.M) { database.Main(m) }
 
 func planOf(t *testing.T, text string) *doctor.Plan {
 	t.Helper()
@@ -139,5 +144,49 @@ func TestAJSONConfigurationIsReadAsItIs(t *testing.T) {
 	}
 	if p.Refused == nil {
 		t.Error("TLS without a certificate: got nil; want a refusal")
+	}
+}
+
+// examine has doctor look at a Caddyfile whose tracker has a database, and returns what it
+// writes.
+func examine(t *testing.T, line string) (text string, code int) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(file, []byte("{\n\tmogilefs {\n\t\ttracker {\n\t\t\t"+line+"\n\t\t}\n\t}\n}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	env := cli.Env{Stdout: &out, Stderr: &errs, Program: "caddy mogilefs"}
+	code = cli.Run(t.Context(), env, cli.Root(readPlan), []string{"doctor", "--config=" + file})
+	if errs.Len() > 0 {
+		t.Errorf("got %q on stderr; want nothing", errs.String())
+	}
+	return out.String(), code
+}
+
+func TestDoctorFindsWhatIsWrongWithARealDatabase(t *testing.T) {
+	maria := database.OwnMariaDB(t, "--innodb-flush-log-at-trx-commit=2", "--max-connections=40", "--wait-timeout=33",
+		"--log-bin=bin", "--server-id=1", "--binlog-format=STATEMENT", "--sync-binlog=0", "--max-allowed-packet=1048576")
+	postgres := database.OwnPostgres(t, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=30",
+		"-c", "default_transaction_isolation=serializable")
+	for line, want := range map[string][]string{
+		`database mysql "` + maria.MustCreate(t, "") + `"`: {
+			"fail  database innodb_flush_log_at_trx_commit: 2, want 1", "warn  database sync_binlog: 0, want 1", "warn  database binlog_format: STATEMENT",
+			"warn  database max_connections: 40, want 43", "warn  database max_allowed_packet: 1048576", "warn  database wait_timeout: 33", "ok    clock of the database",
+		},
+		`database postgres "` + postgres.MustCreate(t, "") + `"`: {
+			"fail  database fsync: off", "warn  database full_page_writes: off", "warn  database max_connections: 30", "warn  database default_transaction_isolation: serializable",
+		},
+		"database mysql mogile@tcp(127.0.0.1:1)/mogilefs": {"fail  database: mysql tcp 127.0.0.1:1/mogilefs: "},
+	} {
+		text, code := examine(t, line)
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s: got %s; want %q in it", line, text, w)
+			}
+		}
+		if code != 2 {
+			t.Errorf("%s: got exit code %d; want 2", line, code)
+		}
 	}
 }
