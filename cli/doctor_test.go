@@ -94,7 +94,7 @@ func TestDoctorFindsWhatIsWrongWithACluster(t *testing.T) {
 	if got.OK || got.code != 2 {
 		t.Errorf("got %+v; want failures, and 2", got)
 	}
-	got.want(t, doctor.Warn, "dev1", "1h0m0s old")
+	got.want(t, doctor.Warn, "dev1", "old")
 	got.want(t, doctor.Fail, "dev2", "no new files")
 	got.want(t, doctor.Fail, "class images/default", "wants 3 copies")
 	got.want(t, doctor.Warn, "weights", "100 times")

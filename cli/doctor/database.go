@@ -30,11 +30,11 @@ func aboutDatabase(ctx context.Context, d Database) report {
 		r.fail("database", "see that it runs, and that address, user, password and database are right", "%s: %v", d.Name, err)
 		return r
 	}
-	return judgeDatabase(d, vitals, asked.Add(time.Since(asked)/2))
+	return judgeDatabase(d, vitals, asked, time.Now())
 }
 
-// judgeDatabase judges a database by what it says of itself. now is when it was asked.
-func judgeDatabase(d Database, is map[string]string, now time.Time) report {
+// judgeDatabase judges a database by what it said of itself between two times.
+func judgeDatabase(d Database, is map[string]string, before, after time.Time) report {
 	var r report
 	v := vital{&r, is}
 	switch {
@@ -58,7 +58,7 @@ func judgeDatabase(d Database, is map[string]string, now time.Time) report {
 		v.want("journal_mode", "wal", Warn, "start the tracker once: it turns write-ahead logging on. If it can't, put the file on a local file system")
 	}
 	if clock := v.number("clock"); clock > 0 {
-		r.clock("clock of the database", time.Unix(clock, 0).Add(time.Second/2).Sub(now))
+		r.clock("clock of the database", ahead(time.Unix(clock, 0), before, after))
 	}
 	if dead := is["dead_with_files"]; dead != "" {
 		r.warn("dead devices", "let the reaper go on (docs/jobs/reap.md), and keep as many copies elsewhere as files need until it is done",

@@ -211,8 +211,7 @@ func (g *gatherer) node(ctx context.Context, h mogile.Host) (n node) {
 	if n.err = err; err == nil {
 		// Seconds are all that the header has: half of one is what is lost on average.
 		if date, err := http.ParseTime(header.Get("Date")); err == nil {
-			middle := before.Add(time.Since(before) / 2)
-			n.ahead, n.dated = date.Add(time.Second/2).Sub(middle), true
+			n.ahead, n.dated = ahead(date, before, time.Now()), true
 		}
 	}
 	if h.ReadPort() != h.Port {
@@ -224,6 +223,21 @@ func (g *gatherer) node(ctx context.Context, h mogile.Host) (n node) {
 		n.side = conn.Close()
 	}
 	return n
+}
+
+// ahead is how far a clock is ahead that told a time, in whole seconds, between two times of
+// ours: by half a second more, as that is what is cut off on average, and by as much less as
+// nobody knows when between the two it was told.
+func ahead(told, before, after time.Time) time.Duration {
+	doubt := after.Sub(before) / 2
+	off := told.Add(time.Second / 2).Sub(before.Add(doubt))
+	switch {
+	case off > doubt:
+		return off - doubt
+	case off < -doubt:
+		return off + doubt
+	}
+	return 0
 }
 
 // askDevices reads the usage files of devices whose nodes answer.

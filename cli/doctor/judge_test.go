@@ -139,7 +139,7 @@ func mariaDB(now time.Time, changes ...string) map[string]string {
 func TestWhatADatabaseSaysIsJudged(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	my, pg := Database{Engine: "mysql", Name: "db1", Connections: 32}, Database{Engine: "postgres", Name: "db1", Connections: 32}
-	if r := judgeDatabase(my, mariaDB(now), now); r.worst() != 0 {
+	if r := judgeDatabase(my, mariaDB(now), now, now); r.worst() != 0 {
 		t.Errorf("a MariaDB that is well: got %v; want nothing to complain of", r)
 	}
 	for _, c := range []struct {
@@ -170,7 +170,7 @@ func TestWhatADatabaseSaysIsJudged(t *testing.T) {
 		{pg, map[string]string{"schema_version": "17", "default_transaction_isolation": "serializable"}, Warn, "database default_transaction_isolation", "serializable"},
 		{Database{Engine: "sqlite"}, map[string]string{"schema_version": "17", "journal_mode": "delete"}, Warn, "database journal_mode", "delete"},
 	} {
-		wantFinding(t, judgeDatabase(c.db, c.is, now), c.level, c.about, c.words)
+		wantFinding(t, judgeDatabase(c.db, c.is, now, now), c.level, c.about, c.words)
 	}
 	silent := Database{Engine: "mysql", Name: "db1", Vitals: func(context.Context) (map[string]string, error) { return nil, errors.New("refused") }}
 	wantFinding(t, aboutDatabase(t.Context(), silent), Fail, "database", "db1: refused")
@@ -248,6 +248,19 @@ func TestTheWorstFindingIsTheExitCode(t *testing.T) {
 	for want, r := range []report{{{Level: OK}}, {{Level: OK}, {Level: Warn}}, {{Level: Fail}, {Level: Warn}, {Level: OK}}} {
 		if got := r.worst(); got != want {
 			t.Errorf("%v: got exit code %d; want %d", r, got, want)
+		}
+	}
+}
+
+func TestASlowAnswerIsNoWrongClock(t *testing.T) {
+	began := time.Unix(1_800_000_000, 0)
+	for _, c := range []struct {
+		told, took int64
+		want       time.Duration
+	}{{0, 0, time.Second / 2}, {10, 10, 0}, {0, 10, 0}, {70, 10, 60*time.Second + time.Second/2}, {-60, 10, -60*time.Second + time.Second/2}} {
+		got := ahead(began.Add(time.Duration(c.told)*time.Second), began, began.Add(time.Duration(c.took)*time.Second))
+		if got != c.want && !(c.want == 0 && got.Abs() <= time.Second/2) {
+			t.Errorf("%d s after %d s: got %v; want %v", c.told, c.took, got, c.want)
 		}
 	}
 }
