@@ -22,7 +22,7 @@ test:
 	scripts/test-setup
 	# What takes longest comes first, so that nothing is waited for alone at the end, and
 	# what looks at the clock comes last, when little else runs.
-	go test -race -timeout 15m ./tracker/store/sqlstore ./tests/upkeep $$(go list ./... | grep -v /tests/outage$$) ./tests/outage
+	go test -race -timeout 15m ./tests/machines ./tracker/store/sqlstore ./tests/upkeep $$(go list ./... | grep -v /tests/outage$$) ./tests/outage
 	$(MAKE) simulation
 
 SEEDS = 1000
