@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mogilefs/caddy-mogilefs/cli"
+	"github.com/mogilefs/caddy-mogilefs/tests/process"
 )
 
 // fids is all keys with their fids.
@@ -179,7 +181,7 @@ func TestArchivesGoIn(t *testing.T) {
 // interrupts.
 type stopping struct {
 	io.Reader
-	interrupt context.CancelFunc
+	interrupt func()
 }
 
 // Read implements io.Reader.
@@ -198,7 +200,10 @@ func TestAnImportGoesOnAfterAnInterruption(t *testing.T) {
 	packed := pack(t, want)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	half := stopping{bytes.NewReader(packed[:len(packed)/2]), interrupt}
+	half := stopping{bytes.NewReader(packed[:len(packed)/2]), func() {
+		process.Eventually(t, time.Minute, "first file", func() bool { return len(r.fids()) > 0 })
+		interrupt()
+	}}
 	_, stderr, code := r.tryIn(ctx, cli.Env{Stdin: half}, "import", "--class=summed", "--manifest="+r.path("m"), "-")
 	if code != 130 || !strings.Contains(stderr, "; run it again to go on\n") {
 		t.Errorf("got %d, %q; want 130 and what was done", code, stderr)
