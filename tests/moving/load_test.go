@@ -27,6 +27,8 @@ type load struct {
 	all    sync.WaitGroup
 	reads  atomic.Int64
 	next   atomic.Int64
+	// ended is how many uploads of each writer have.
+	ended [writers]atomic.Int64
 
 	mu     sync.Mutex // guards the rest
 	step   string     // which is being taken
@@ -50,14 +52,17 @@ func (in *installation) startLoad() *load {
 			})
 		})
 	}
-	for range writers {
+	for i := range writers {
 		c, err := client.New(client.Config{Addresses: []string{in.tracker.addr, in.ourTrackerAddr()}})
 		if err != nil {
 			in.t.Fatal(err)
 		}
 		l.all.Go(func() {
 			defer c.Close()
-			l.repeat(ctx, func() error { return l.write(c) })
+			l.repeat(ctx, func() error {
+				defer l.ended[i].Add(1)
+				return l.write(c)
+			})
 		})
 	}
 	return l
@@ -106,6 +111,17 @@ func (l *load) more() {
 	const some = 40
 	reads, stored := l.reads.Load()+some, l.count()+some/4
 	eventually(l.in.t, "clients that go on", func() bool { return l.reads.Load() >= reads && (l.count() >= stored || l.hasFailed()) })
+}
+
+// settle waits until all uploads have ended that are under way: they know no other devices than
+// those that they were offered.
+func (l *load) settle() {
+	l.in.t.Helper()
+	for i := range l.ended {
+		ended := &l.ended[i]
+		one := ended.Load() + 2 // the second has begun since
+		eventually(l.in.t, "end of what was begun", func() bool { return ended.Load() >= one })
+	}
 }
 
 func (l *load) count() int {

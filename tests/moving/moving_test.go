@@ -19,6 +19,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 func TestTheStepsOfThePageAndBack(t *testing.T) {
 	in := newInstallation(t)
 	l := in.startLoad()
+	in.load = l
 	for _, step := range []struct {
 		name string
 		take func()
@@ -54,6 +55,13 @@ func (in *installation) takeEdges() {
 	in.balance(in.edge)
 }
 
+// retire keeps new uploads from a node, and lets those end that were begun.
+func (in *installation) retire(n *oldNode) {
+	in.t.Helper()
+	in.mark(n, mogile.HostReadonly)
+	in.load.settle()
+}
+
 // mark is mogadm host mark, with old trackers.
 func (in *installation) mark(n *oldNode, state mogile.HostState) {
 	in.t.Helper()
@@ -62,7 +70,7 @@ func (in *installation) mark(n *oldNode, state mogile.HostState) {
 
 // takeNode is step 3 for one node.
 func (in *installation) takeNode(n *oldNode) {
-	in.mark(n, mogile.HostReadonly)
+	in.retire(n)
 	n.stop()
 	in.startNode(n)
 	for i := range oldFiles {
@@ -140,7 +148,7 @@ func (in *installation) backToOldTracker() {
 
 func (in *installation) backToOldNodes() {
 	for _, n := range in.nodes {
-		in.mark(n, mogile.HostReadonly)
+		in.retire(n)
 		in.ourNodes[n.dev].Stop()
 		n.start(in.t)
 		in.mark(n, mogile.HostAlive)

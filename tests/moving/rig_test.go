@@ -44,6 +44,7 @@ type installation struct {
 	target               atomic.Pointer[url.URL]
 	http                 *http.Client
 
+	load        *load
 	trackerPort int
 	ourTracker  *process.Caddy
 	ourEdge     *process.Caddy
@@ -82,6 +83,19 @@ func newInstallation(t *testing.T) *installation {
 	})
 	in.balance(in.site)
 	return in
+}
+
+// repeating asks once more when a connection breaks before the answer, as balancers do: who
+// reloads or restarts closes those that are idle.
+type repeating struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (r repeating) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.RoundTripper.RoundTrip(req)
+	if err != nil && req.Context().Err() == nil {
+		resp, err = r.RoundTripper.RoundTrip(req)
+	}
+	return resp, err
 }
 
 func (in *installation) serve(h http.Handler) string {
