@@ -27,8 +27,8 @@ type load struct {
 	all    sync.WaitGroup
 	reads  atomic.Int64
 	next   atomic.Int64
-	// ended is how many uploads of each writer have.
-	ended [writers]atomic.Int64
+	// ended is how often each client has done what it does.
+	ended [readers + writers]atomic.Int64
 
 	mu     sync.Mutex // guards the rest
 	step   string     // which is being taken
@@ -47,6 +47,7 @@ func (in *installation) startLoad() *load {
 		rnd := rand.New(rand.NewPCG(3, uint64(i)))
 		l.all.Go(func() {
 			l.repeat(ctx, func() error {
+				defer l.ended[i].Add(1)
 				l.reads.Add(1)
 				return in.get(in.balancer, oldKey(rnd.IntN(oldFiles)))
 			})
@@ -60,7 +61,7 @@ func (in *installation) startLoad() *load {
 		l.all.Go(func() {
 			defer c.Close()
 			l.repeat(ctx, func() error {
-				defer l.ended[i].Add(1)
+				defer l.ended[readers+i].Add(1)
 				return l.write(c)
 			})
 		})
@@ -113,8 +114,8 @@ func (l *load) more() {
 	eventually(l.in.t, "clients that go on", func() bool { return l.reads.Load() >= reads && (l.count() >= stored || l.hasFailed()) })
 }
 
-// settle waits until all uploads have ended that are under way: they know no other devices than
-// those that they were offered.
+// settle waits until everything has ended that is under way: an upload knows no other devices than
+// those that it was offered, and a request no other site than the one that it was given to.
 func (l *load) settle() {
 	l.in.t.Helper()
 	for i := range l.ended {

@@ -157,6 +157,7 @@ func (in *installation) backToOldNodes() {
 
 func (in *installation) backToOldEdges() {
 	in.balance(in.site)
+	in.load.settle()
 	in.ourEdge.Stop()
 }
 
