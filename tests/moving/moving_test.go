@@ -62,6 +62,13 @@ func (in *installation) retire(n *oldNode) {
 	in.load.settle()
 }
 
+// bringBack lets uploads come again, and those end that were begun without the node.
+func (in *installation) bringBack(n *oldNode) {
+	in.t.Helper()
+	in.mark(n, mogile.HostAlive)
+	in.load.settle()
+}
+
 // mark is mogadm host mark, with old trackers.
 func (in *installation) mark(n *oldNode, state mogile.HostState) {
 	in.t.Helper()
@@ -76,7 +83,7 @@ func (in *installation) takeNode(n *oldNode) {
 	for i := range oldFiles {
 		in.wantServed(n, mogile.FID(i+1), oldKey(i))
 	}
-	in.mark(n, mogile.HostAlive)
+	in.bringBack(n)
 }
 
 // wantServed reads a copy from whoever is at the node's address.
@@ -151,7 +158,7 @@ func (in *installation) backToOldNodes() {
 		in.retire(n)
 		in.ourNodes[n.dev].Stop()
 		n.start(in.t)
-		in.mark(n, mogile.HostAlive)
+		in.bringBack(n)
 	}
 }
 
