@@ -85,15 +85,20 @@ func newInstallation(t *testing.T) *installation {
 	return in
 }
 
-// repeating asks once more when a connection breaks before the answer, as balancers do: who
-// reloads or restarts closes those that are idle.
+// repeating asks again when a connection breaks before the answer, as balancers do: a reload of
+// Caddy closes connections that are idle, and resets those that still wait in its old
+// listener, one after the other if need be.
 type repeating struct{ http.RoundTripper }
 
+// tries is how often it asks: of two listeners, each next try meets the new one by half.
+const tries = 10
+
 // RoundTrip implements http.RoundTripper.
-func (r repeating) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := r.RoundTripper.RoundTrip(req)
-	if err != nil && req.Context().Err() == nil {
-		resp, err = r.RoundTripper.RoundTrip(req)
+func (r repeating) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	for range tries {
+		if resp, err = r.RoundTripper.RoundTrip(req); err == nil || req.Context().Err() != nil {
+			break
+		}
 	}
 	return resp, err
 }
