@@ -62,7 +62,7 @@ func (in *installation) startLoad() *load {
 			defer c.Close()
 			l.repeat(ctx, func() error {
 				defer l.ended[readers+i].Add(1)
-				return l.write(c)
+				return l.write(c, i)
 			})
 		})
 	}
@@ -86,8 +86,8 @@ func (l *load) repeat(ctx context.Context, do func() error) {
 	}
 }
 
-func (l *load) write(c *client.Client) error {
-	key := fmt.Sprintf("new/%05d.jpg", l.next.Add(1))
+func (l *load) write(c *client.Client, writer int) error {
+	key := fmt.Sprintf("new/%d/%05d.jpg", writer, l.next.Add(1))
 	// A client that has begun ends what it has begun.
 	if err := l.in.put(context.Background(), c, key); err != nil {
 		return err

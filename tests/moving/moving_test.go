@@ -150,6 +150,8 @@ func (in *installation) check() {
 func (in *installation) backToOldTracker() {
 	in.tracker.start()
 	in.ourEdge.Reload(in.edgeFile(in.tracker.addr))
+	eventually(in.t, "writers that have found out that the old tracker is back", in.tracker.hears)
+	in.load.settle()
 	in.ourTracker.Stop()
 }
 

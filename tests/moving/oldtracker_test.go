@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"path"
 	"strconv"
 	"sync"
 	"testing"
@@ -34,6 +35,7 @@ type oldTracker struct {
 	db    *legacy.Tracker // answers, one client after the other
 	asked int             // which device is offered first
 	conns map[net.Conn]bool
+	heard map[string]bool // the directories of keys that were uploaded since the start
 
 	ln   net.Listener // nil while it is stopped
 	ends context.CancelFunc
@@ -61,6 +63,9 @@ func (o *oldTracker) start() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	o.ln, o.ends = ln, cancel
+	o.mu.Lock()
+	o.heard = map[string]bool{}
+	o.mu.Unlock()
 	o.all.Go(func() { o.accept(ctx, ln) })
 	o.all.Go(func() { o.replicate(ctx) })
 }
@@ -137,6 +142,13 @@ func (o *oldTracker) run(req protocol.Request) (out protocol.Pairs, refusal *pro
 	return out, nil
 }
 
+// hears reports whether all writers have come to it.
+func (o *oldTracker) hears() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.heard) == writers
+}
+
 // alive is the nodes whose hosts take files, the next one first.
 func (o *oldTracker) alive(ctx context.Context) (alive []*oldNode, err error) {
 	o.asked++
@@ -166,6 +178,7 @@ func (o *oldTracker) open(ctx context.Context, req protocol.Request, out *protoc
 	if err != nil {
 		return err
 	}
+	o.heard[path.Dir(req.Arg("key"))] = true
 	out.Add("fid", fid.String())
 	out.AddInt("dev_count", int64(len(alive)))
 	for i, n := range alive {
