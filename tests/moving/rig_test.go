@@ -66,7 +66,8 @@ func newInstallation(t *testing.T) *installation {
 		t: t, db: legacy.NewEmpty(t, legacy.Variant{Kind: legacy.MySQL}), trackerPort: ports[3],
 		edge: "http://127.0.0.1:" + strconv.Itoa(ports[4]), ourNodes: map[mogile.DevID]*process.Caddy{},
 	}
-	in.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: time.Minute}
+	transport := &http.Transport{MaxIdleConnsPerHost: 16}
+	in.http = &http.Client{Transport: transport, Timeout: time.Minute}
 	t.Cleanup(in.http.CloseIdleConnections)
 	for i := range 2 {
 		in.nodes = append(in.nodes, newOldNode(t, "127.0.0.1"+strconv.Itoa(i+1), ports[i], mogile.DevID(i+1)))
@@ -88,7 +89,7 @@ func newInstallation(t *testing.T) *installation {
 // repeating asks again when a connection breaks before the answer, as balancers do: a reload of
 // Caddy closes connections that are idle, and resets those that still wait in its old
 // listener, one after the other if need be.
-type repeating struct{ http.RoundTripper }
+type repeating struct{ *http.Transport }
 
 // tries is how often it asks: of two listeners, each next try meets the new one by half.
 const tries = 10
@@ -96,9 +97,10 @@ const tries = 10
 // RoundTrip implements http.RoundTripper.
 func (r repeating) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	for range tries {
-		if resp, err = r.RoundTripper.RoundTrip(req); err == nil || req.Context().Err() != nil {
+		if resp, err = r.Transport.RoundTrip(req); err == nil || req.Context().Err() != nil {
 			break
 		}
+		r.CloseIdleConnections() // the others that waited are broken as well
 	}
 	return resp, err
 }
