@@ -149,6 +149,8 @@ func (a *App) Start() error {
 		}
 	}
 	if a.Tracker != nil {
+		disks := a.disks()
+		a.started.onRelease(a.Tracker.live.disks.use(&disks))
 		if err := a.startTracker(ctx); err != nil {
 			return a.abort(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/edge"
@@ -13,7 +14,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
-// localDisks is the storage nodes of this process as the edge sees them.
+// localDisks is the storage nodes of this process as the edge and the tracker see them.
 type localDisks []*StorageNode
 
 var (
@@ -21,16 +22,20 @@ var (
 	_ edge.FileReader = localDisks{}
 )
 
-// disksOf collects an app's nodes; nil when it has none.
+// disks collects the app's nodes.
+func (a *App) disks() (disks localDisks) {
+	for _, name := range a.nodeNames() {
+		disks = append(disks, a.Storage[name])
+	}
+	return disks
+}
+
+// disksOf is an app's nodes for an edge; nil when it has none.
 func disksOf(app *App) edge.Disks {
 	if len(app.Storage) == 0 {
 		return nil
 	}
-	var disks localDisks
-	for _, name := range app.nodeNames() {
-		disks = append(disks, app.Storage[name])
-	}
-	return disks
+	return app.disks()
 }
 
 // Local reports whether a copy is on a node of this process.
@@ -55,6 +60,25 @@ func (d localDisks) ReadCopy(c mogile.Copy, fid mogile.FID, p []byte, off int64)
 		return 0, time.Time{}, errNotLocal
 	}
 	return n.ReadCopy(c.Dev, fid, p, off)
+}
+
+// Size looks at the file at a URL, when it is one of a fid.
+func (d localDisks) Size(url string) (size int64, here bool, err error) {
+	rest, ok := strings.CutPrefix(url, "http://")
+	slash := strings.IndexByte(rest, '/')
+	if !ok || slash < 0 {
+		return 0, false, nil
+	}
+	dev, fid, err := mogile.ParsePath(rest[slash:])
+	if err != nil {
+		return 0, false, nil
+	}
+	n, ok := d.node(mogile.Copy{Dev: dev, URL: url})
+	if !ok {
+		return 0, false, nil
+	}
+	size, err = n.SizeOfCopy(dev, fid)
+	return size, true, err
 }
 
 // Create begins a copy.

@@ -71,7 +71,7 @@ type Tracker struct {
 	changes *changes
 	key     string // tells this tracker from one with other settings
 	shared  *shared[*tracker.Tracker]
-	door    *door
+	live    *liveParts
 }
 
 // provision checks the settings and takes a reference to the tracker, so that it
@@ -117,7 +117,7 @@ func (t *Tracker) loadDatabase(ctx caddy.Context) error {
 	return nil
 }
 
-// reference takes the tracker, its door and its change hub out of the pool.
+// reference takes the tracker, its live parts and its change hub out of the pool.
 //
 // The hub is known by the database alone: while a reload that changes the
 // tracker's settings has two trackers running side by side, a change made through
@@ -134,7 +134,7 @@ func (t *Tracker) reference(r *refs) error {
 	}
 	// The database's part may hold a password, and keys may be shown.
 	t.key = fmt.Sprintf("%s %x", t.db.Identity(), sha256.Sum256(settings))
-	t.door, err = load(r, poolKey{"door", t.key}, func() (*door, error) { return new(door), nil })
+	t.live, err = load(r, poolKey{"live", t.key}, func() (*liveParts, error) { return new(liveParts), nil })
 	if err != nil {
 		return err
 	}
@@ -152,8 +152,8 @@ func (t *Tracker) build(ctx context.Context, log *zap.Logger) (*tracker.Tracker,
 	}
 	watch(st, &t.tallies.Database)
 	config := t.config
-	config.Store, config.Changed, config.Access, config.Logger = st, t.changes.tell, t.door.access.get, log
-	config.Tally = &t.tallies.Tracker
+	config.Store, config.Changed, config.Access, config.Logger = st, t.changes.tell, t.live.access.get, log
+	config.Tally, config.Disks = &t.tallies.Tracker, t.live
 	built, err := tracker.New(config)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
@@ -166,15 +166,15 @@ func (t *Tracker) build(ctx context.Context, log *zap.Logger) (*tracker.Tracker,
 func (t *Tracker) listen(ctx context.Context, built *tracker.Tracker, r *refs) error {
 	log := t.shared.log.Logger
 	t.warnOfAccess(log)
-	r.onRelease(t.door.access.use(t.access(log)))
+	r.onRelease(t.live.access.use(t.access(log)))
 	if t.TLS != nil {
 		if err := t.TLS.manage(); err != nil {
 			return fmt.Errorf("tls: %w", err)
 		}
-		r.onRelease(t.door.tls.use(t.TLS.config))
+		r.onRelease(t.live.tls.use(t.TLS.config))
 	}
 	for _, addr := range t.Listen {
-		on := listenOn{addr: addr, port: defaultTrackerPort, owner: "tracker " + t.key, log: log, tls: t.door.tls.get}
+		on := listenOn{addr: addr, port: defaultTrackerPort, owner: "tracker " + t.key, log: log, tls: t.live.tls.get}
 		if err := listenShared(ctx, r, on, built.Serve); err != nil {
 			return fmt.Errorf("listen on %s: %w", addr, err)
 		}
@@ -185,15 +185,24 @@ func (t *Tracker) listen(ctx context.Context, built *tracker.Tracker, r *refs) e
 // plainAddress is where an address is, whatever is spoken there.
 func plainAddress(addr string) string { return strings.TrimPrefix(addr, tlsPrefix) }
 
-// door is how clients come in to a tracker, which a reload can change while they are
-// there.
-type door struct {
+// liveParts is what a tracker has of the configs that run, so that a reload changes it while
+// the tracker and its clients go on: how clients come in, and which disks are here.
+type liveParts struct {
 	access newest[tracker.Access]
 	tls    newest[tls.Config]
+	disks  newest[localDisks]
 }
 
 // Destruct has nothing to close: every config took its own along.
-func (d *door) Destruct() error { return nil }
+func (l *liveParts) Destruct() error { return nil }
+
+// Size looks at the disks that are here now.
+func (l *liveParts) Size(url string) (n int64, here bool, err error) {
+	if disks := l.disks.get(); disks != nil {
+		return disks.Size(url)
+	}
+	return 0, false, nil
+}
 
 // changes tells every cache of this process that a key means something else now.
 type changes struct {

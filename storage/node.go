@@ -220,6 +220,15 @@ func (n *Node) OpenCopy(dev mogile.DevID, fid mogile.FID) (*os.File, error) {
 	return d.Open(copyName(dev, fid))
 }
 
+// SizeOfCopy returns the length of a fid's file; fs.ErrNotExist when it is absent.
+func (n *Node) SizeOfCopy(dev mogile.DevID, fid mogile.FID) (int64, error) {
+	d, err := n.devices.get(dev)
+	if err != nil {
+		return 0, err
+	}
+	return d.Size(copyName(dev, fid))
+}
+
 // ReadCopy fills p with the bytes of a fid's file from off on, and returns the file's length and
 // when it was modified; fs.ErrNotExist when it is absent. A small file that is read over and
 // over stays open between reads. When the file has not so many bytes, p is not filled, and

@@ -63,6 +63,9 @@ type Config struct {
 	// Hostname is what the database calls this tracker when it runs a check or a
 	// rebalance. Optional; empty means what the system calls the machine, as peers do.
 	Hostname string
+	// Disks is the storage nodes of this process, whose files are looked at without
+	// asking. Optional; nil means that all nodes are elsewhere.
+	Disks node.Disks
 	// Changed is called when what a key means, or where its copies are, has changed
 	// through this tracker. Optional; nil means nobody is told.
 	Changed func(domain mogile.DomainName, key mogile.Key)
@@ -153,7 +156,7 @@ func New(config Config) (*Tracker, error) {
 	config.Logger = watchers.tap(config.Logger)
 	t := &Tracker{store: config.Store, topology: live, log: config.Logger}
 	t.nodes = node.New(node.Config{
-		ConnTimeout: config.ConnTimeout, NodeTimeout: config.NodeTimeout, Management: config.MgmtPort,
+		ConnTimeout: config.ConnTimeout, NodeTimeout: config.NodeTimeout, Management: config.MgmtPort, Disks: config.Disks,
 		SkipMKCOL: func() bool { return isOn(live.Snapshot().Setting("skip_mkcol")) },
 	})
 	t.jobs = job.New(job.Config{

@@ -46,6 +46,36 @@ func (d *Device) Open(name string) (*os.File, error) {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	defer d.reading.leave(slot)
+	return d.open(name)
+}
+
+// Size returns a file's length; fs.ErrNotExist when it is absent.
+func (d *Device) Size(name string) (int64, error) {
+	slot, err := d.reading.enter(0)
+	if err != nil {
+		return 0, fmt.Errorf("size of %s: %w", name, err)
+	}
+	defer d.reading.leave(slot)
+	f, err := d.open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		d.Suspect(err)
+		return 0, fmt.Errorf("size of %s: %w", name, err)
+	}
+	switch {
+	case info.IsDir():
+		return 0, fmt.Errorf("size of %s: %w", name, ErrIsDir)
+	case !info.Mode().IsRegular():
+		return 0, fmt.Errorf("size of %s: it is no file: %w", name, fs.ErrNotExist)
+	}
+	return info.Size(), nil
+}
+
+func (d *Device) open(name string) (*os.File, error) {
 	f, err := openBeneath(d.path, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Absence on a disk that is not there means nothing: a tracker would

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"time"
 )
 
@@ -42,6 +43,9 @@ type Config struct {
 	// SkipMKCOL is asked before directories are made: true means they are not,
 	// because the nodes make them with PUT. Optional; nil means never.
 	SkipMKCOL func() bool
+	// Disks are asked for lengths before the node is. Optional; nil means that all nodes
+	// are elsewhere.
+	Disks Disks
 	// Transport carries the requests; nil means pooled connections of the client's
 	// own.
 	Transport http.RoundTripper
@@ -77,6 +81,8 @@ type Client struct {
 	noMKCOL    *memory // devices that don't know it
 	noChannels *memory // hosts whose side channel can't be reached
 	channels   *channels
+
+	looks sync.WaitGroup // at disks of this process
 }
 
 // New makes a client. Close it to drop its idle connections.
@@ -106,8 +112,10 @@ func New(config Config) *Client {
 	return c
 }
 
-// Close drops the idle connections. The client can still be used.
+// Close drops the idle connections, and waits for looks at disks that nobody waits for any
+// more. The client can still be used.
 func (c *Client) Close() {
+	c.looks.Wait()
 	c.channels.close()
 	if c.own != nil {
 		c.own.CloseIdleConnections()

@@ -8,6 +8,8 @@
 // stays bounded whatever the length. Every wait for a node is bounded too, but not the
 // whole transfer: a slow node that makes progress is let alone.
 //
+// Lengths of files on this process's own disks are looked at there, without a request.
+//
 // It decides nothing: it knows no device states, no policy and no database, retries
 // nothing but a connection that had died in the pool, and follows no redirect.
 package node

@@ -9,6 +9,14 @@ import (
 
 // Size asks for the length of a file; found is false when the node says there is none.
 func (c *Client) Size(ctx context.Context, url string) (n int64, found bool, err error) {
+	if c.config.Disks != nil {
+		switch a, err := c.sizeHere(ctx, url); {
+		case err != nil:
+			return 0, false, fmt.Errorf("size: %w", err)
+		case a.here:
+			return a.size()
+		}
+	}
 	resp, err := c.send(ctx, request{method: http.MethodHead, url: url, wait: c.config.NodeTimeout})
 	if err != nil {
 		return 0, false, fmt.Errorf("size: %w", err)
