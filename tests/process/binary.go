@@ -41,7 +41,7 @@ func build(t testing.TB, name string, flags ...string) string {
 	}
 	defer lock(t, filepath.Join(bin, name+".lock"))()
 	out := filepath.Join(bin, name)
-	args := append([]string{"build", "-o", out}, flags...)
+	args := append([]string{"build", "-ldflags=-w", "-o", out}, flags...) // nobody debugs it: half of the linking is for that
 	cmd := exec.CommandContext(t.Context(), "go", append(args, "./cmd/caddy")...)
 	cmd.Dir = root
 	if text, err := cmd.CombinedOutput(); err != nil {
