@@ -42,6 +42,10 @@ type claims struct {
 	// ended has rows that are done or given back. Closing it ends the keeper.
 	ended chan ended
 
+	// turn is taken out by who changes rows of the queue: claims made within one second are
+	// told apart by nothing but what hold knows.
+	turn chan struct{}
+
 	mu   sync.Mutex            // guards what follows
 	held map[mogile.FID]*claim // by fid
 }
@@ -59,17 +63,30 @@ type ended struct {
 }
 
 func newClaims(s Source, st store.Queue, log *zap.Logger) *claims {
-	return &claims{Source: s, store: st, log: log, ended: make(chan ended, settleBatch), held: map[mogile.FID]*claim{}}
+	c := &claims{
+		Source: s, store: st, log: log, ended: make(chan ended, settleBatch), turn: make(chan struct{}, 1), held: map[mogile.FID]*claim{},
+	}
+	c.turn <- struct{}{}
+	return c
+}
+
+func (c *claims) takeTurn() (over func()) {
+	<-c.turn
+	return func() { c.turn <- struct{}{} }
 }
 
 // take claims at most limit rows.
 func (c *claims) take(ctx context.Context, limit int) ([]Work, error) {
+	all, err := c.claim(ctx, limit)
+	c.loadAll(ctx, all)
+	return all, err
+}
+
+func (c *claims) claim(ctx context.Context, limit int) ([]Work, error) {
+	defer c.takeTurn()()
 	items, err := c.store.Claim(ctx, c.Queue, limit, lease)
 	if err != nil {
 		return nil, fmt.Errorf("claim from %s: %w", c.Queue, err)
-	}
-	if len(items) == 0 {
-		return nil, nil
 	}
 	all, again := c.hold(items)
 	if len(again) > 0 {
@@ -79,16 +96,17 @@ func (c *claims) take(ctx context.Context, limit int) ([]Work, error) {
 			c.log.Warn("rows come back when their claim runs out", zap.Int("rows", len(again)), zap.Error(err))
 		}
 	}
-	c.loadAll(ctx, all)
 	return all, nil
 }
 
-// hold notes items, but for those whose fid is in hand already.
+// hold notes items, but for those whose fid is in hand already: their row is another one
+// now, and whoever has the old one in hand must leave it alone.
 func (c *claims) hold(items []store.Item) (all []Work, again []store.Item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, item := range items {
-		if c.held[item.FID] != nil {
+		if claim := c.held[item.FID]; claim != nil {
+			claim.lost = true
 			again = append(again, item)
 			continue
 		}
@@ -194,11 +212,15 @@ func (c *claims) keep() {
 
 // flush writes down what has ended.
 func (c *claims) flush(batch []ended) {
+	defer c.takeTurn()()
 	var done, back []ended
 	for _, e := range batch {
-		if e.Fate == Returned {
+		switch {
+		case !c.has(e.Work):
+			c.drop(e.Work)
+		case e.Fate == Returned:
 			back = append(back, e)
-		} else {
+		default:
 			done = append(done, e)
 		}
 	}
@@ -247,6 +269,7 @@ func (c *claims) itemsOf(batch []ended) []store.Item {
 
 // renew makes what is held last.
 func (c *claims) renew() {
+	defer c.takeTurn()()
 	asked := c.all()
 	if len(asked) == 0 {
 		return

@@ -250,6 +250,33 @@ func TestWhatIsQueuedAnewWaitsForWhoHasItInHand(t *testing.T) {
 	})
 }
 
+// A row that is claimed twice within a second looks the same both times.
+func TestWhoHasARowInHandLeavesAloneWhatWasQueuedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, fate := range map[string]Fate{"finished": Finished, "returned": Returned, "postponed": Postponed, "parked": Parked} {
+			q := newFakeQueue(map[store.QueueName][]mogile.FID{"q": {1}})
+			c := newClaims(Source{Queue: "q"}, q, zap.NewNop())
+			all, err := c.take(t.Context(), 1)
+			if err != nil || len(all) != 1 {
+				t.Fatalf("got %v, %v; want a row", all, err)
+			}
+			q.due["q"] = []mogile.FID{1}
+			if again, err := c.take(t.Context(), 1); len(again) > 0 || err != nil {
+				t.Errorf("got %v, %v; want nothing while it is in hand", again, err)
+			}
+			c.renew()
+			if fate == Finished || fate == Returned {
+				c.flush([]ended{{all[0], Outcome{Fate: fate}}})
+			} else {
+				c.settle(t.Context(), all[0], Outcome{Fate: fate})
+			}
+			if got := q.heard(); got != "" || q.claimed[1] != time.Now().Add(retake).Unix() || len(c.all()) > 0 {
+				t.Errorf("%s: the queue was told %q, the row is claimed until %d, and %v in hand; want it left alone", name, got, q.claimed[1], c.all())
+			}
+		}
+	})
+}
+
 func TestRowsAreFinishedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fids []mogile.FID
