@@ -189,6 +189,12 @@ func (c *claims) keep() {
 	var batch []ended
 	var late <-chan time.Time
 	for open := true; open; {
+		select { // first, when it came due while something was written
+		case <-renew.C:
+			c.renew()
+			continue
+		default:
+		}
 		select {
 		case e, more := <-c.ended:
 			if open = more; open {
@@ -201,6 +207,7 @@ func (c *claims) keep() {
 				}
 			}
 		case <-late:
+			batch = c.andMore(batch)
 		case <-renew.C:
 			c.renew()
 			continue
@@ -208,6 +215,22 @@ func (c *claims) keep() {
 		c.flush(batch)
 		batch, late = nil, nil
 	}
+}
+
+// andMore adds what has ended too, as far as a batch has room.
+func (c *claims) andMore(batch []ended) []ended {
+	for len(batch) < settleBatch {
+		select {
+		case e, open := <-c.ended:
+			if !open {
+				return batch
+			}
+			batch = append(batch, e)
+		default:
+			return batch
+		}
+	}
+	return batch
 }
 
 // flush writes down what has ended.
