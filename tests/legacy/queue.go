@@ -14,7 +14,7 @@ import (
 
 // Enqueue adds a fid, due now; what is queued stays as it is (docs/spec/schema.md §5.3).
 func (t *Tracker) Enqueue(ctx context.Context, q store.QueueName, fid mogile.FID) error {
-	return t.ignore(ctx, "INSERT IGNORE INTO "+string(q)+" (fid, nexttry) VALUES (?, UNIX_TIMESTAMP())", fid)
+	return t.queue(ctx, "INSERT IGNORE INTO "+string(q)+" (fid, nexttry) VALUES (?, UNIX_TIMESTAMP())", fid)
 }
 
 // Claim leases at most limit rows that are due (docs/spec/schema.md §5.2).
@@ -64,8 +64,7 @@ func scanItem(rows *sql.Rows) (i store.Item, err error) {
 // Finish removes a row, whatever has become of it since it was claimed.
 func (t *Tracker) Finish(ctx context.Context, q store.QueueName, fid mogile.FID) error {
 	t.ending(q, fid)
-	_, err := t.exec(ctx, "DELETE FROM "+string(q)+" WHERE fid = ?", fid)
-	return err
+	return t.queue(ctx, "DELETE FROM "+string(q)+" WHERE fid = ?", fid)
 }
 
 func (t *Tracker) ending(q store.QueueName, fid mogile.FID) {
@@ -76,16 +75,14 @@ func (t *Tracker) ending(q store.QueueName, fid mogile.FID) {
 
 // FinishWork does the same in file_to_queue.
 func (t *Tracker) FinishWork(ctx context.Context, k store.WorkKind, fid mogile.FID) error {
-	_, err := t.exec(ctx, "DELETE FROM file_to_queue WHERE fid = ? AND type = ?", fid, k)
-	return err
+	return t.queue(ctx, "DELETE FROM file_to_queue WHERE fid = ? AND type = ?", fid, k)
 }
 
 // Postpone makes a row due later, with one failure more.
 func (t *Tracker) Postpone(ctx context.Context, q store.QueueName, i store.Item, delay time.Duration) error {
 	t.ending(q, i.FID)
-	_, err := t.exec(ctx, "UPDATE "+string(q)+" SET nexttry = UNIX_TIMESTAMP() + ?, failcount = ? WHERE fid = ?",
+	return t.queue(ctx, "UPDATE "+string(q)+" SET nexttry = UNIX_TIMESTAMP() + ?, failcount = ? WHERE fid = ?",
 		int(delay.Seconds()), min(i.FailCount+1, 255), i.FID)
-	return err
 }
 
 // Erase is the delete worker with a row that it has claimed (docs/spec/schema.md §5.5).

@@ -100,6 +100,17 @@ func (t *Tracker) ignore(ctx context.Context, text string, args ...any) error {
 	return err
 }
 
+// queue is exec of a statement about a queue, where a deadlock is tried three times
+// (docs/spec/schema.md §2.4). What is queued already may be queued again.
+func (t *Tracker) queue(ctx context.Context, text string, args ...any) (err error) {
+	for range 3 {
+		if err = t.ignore(ctx, text, args...); !IsDeadlock(err) {
+			break
+		}
+	}
+	return err
+}
+
 type found struct{ *sql.Row }
 
 func (t *Tracker) row(ctx context.Context, text string, args ...any) found {

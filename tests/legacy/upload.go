@@ -92,7 +92,7 @@ func (t *Tracker) Close(ctx context.Context, c store.Closing) (replaced mogile.F
 	if err := t.replaceFile(ctx, class, c); err != nil {
 		return replaced, err
 	}
-	return replaced, t.ignore(ctx, "INSERT IGNORE INTO file_to_replicate (fid, nexttry) VALUES (?, 0)", c.FID)
+	return replaced, t.queue(ctx, "INSERT IGNORE INTO file_to_replicate (fid, nexttry) VALUES (?, 0)", c.FID)
 }
 
 // doom is what becomes of a content that has lost its key. It has no transaction either.
@@ -100,7 +100,7 @@ func (t *Tracker) doom(ctx context.Context, fid mogile.FID) error {
 	if _, err := t.exec(ctx, "DELETE FROM file WHERE fid = ?", fid); err != nil {
 		return err
 	}
-	return t.ignore(ctx, "INSERT IGNORE INTO file_to_delete2 (fid, nexttry) VALUES (?, UNIX_TIMESTAMP())", fid)
+	return t.queue(ctx, "INSERT IGNORE INTO file_to_delete2 (fid, nexttry) VALUES (?, UNIX_TIMESTAMP())", fid)
 }
 
 func (t *Tracker) setChecksum(ctx context.Context, fid mogile.FID, sum mogile.Checksum) error {
@@ -188,7 +188,7 @@ func (t *Tracker) SetClass(ctx context.Context, fid mogile.FID, class mogile.Cla
 	if _, err := t.exec(ctx, "UPDATE file SET classid = ? WHERE fid = ?", class, fid); err != nil {
 		return err
 	}
-	return t.ignore(ctx, "INSERT IGNORE INTO file_to_replicate (fid, nexttry) VALUES (?, 0)", fid)
+	return t.queue(ctx, "INSERT IGNORE INTO file_to_replicate (fid, nexttry) VALUES (?, 0)", fid)
 }
 
 // Devices lists who has a copy.
