@@ -75,3 +75,9 @@ func (t *Tracker) CreateDomain(ctx context.Context, name mogile.DomainName) (id 
 	_, err = t.exec(ctx, "INSERT INTO domain (dmid, namespace) VALUES (?, ?)", id, string(name))
 	return id, err
 }
+
+// HostState is a host's.
+func (t *Tracker) HostState(ctx context.Context, host mogile.HostName) (state mogile.HostState, err error) {
+	err = t.row(ctx, "SELECT status FROM host WHERE hostname = ?", string(host)).Scan(&state)
+	return state, err
+}

@@ -292,3 +292,9 @@ func (t *Tracker) sweepOne(ctx context.Context, u store.Upload) error {
 	_, err := t.exec(ctx, "DELETE FROM tempfile WHERE fid = ?", u.FID)
 	return err
 }
+
+// Length is how long a file is; store.ErrNotFound.
+func (t *Tracker) Length(ctx context.Context, fid mogile.FID) (n int64, err error) {
+	err = t.row(ctx, "SELECT length FROM file WHERE fid = ?", fid).Scan(&n)
+	return n, err
+}
