@@ -27,7 +27,7 @@ var strangers = []string{
 	"install", "ip", "kubectl", "ln", "ls", "mariadb", "mariadb-dump", "mkdir", "mkfs.ext4", "mkfs.xfs", "mount", "mv", "nft", "nginx",
 	"openssl", "pg_dump", "pg_restore", "printf", "psql", "rm", "rsync", "sha256sum", "sqlite3", "ss", "sudo", "systemctl",
 	"systemd-analyze", "tar", "test", "timedatectl", "tr", "useradd", "umount", "xcaddy", "zcat", "gzip", "head", "journalctl", "su", "exec", "nc",
-	"pg_basebackup", "blkid", "wg", "sleep", "runuser",
+	"pg_basebackup", "blkid", "wg", "sleep", "runuser", "sort", "tail",
 }
 
 func TestEveryCommandOfThePagesExists(t *testing.T) {

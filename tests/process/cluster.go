@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,6 +25,8 @@ const writeableWithin = 60 * time.Second
 type ClusterOptions struct {
 	// Binary is the command to run; empty means [Binary].
 	Binary string
+	// Database is the database in words of the Caddyfile; empty means "sqlite data/mogilefs.db".
+	Database string
 }
 
 // Cluster is one process with all three roles: a tracker on SQLite, a storage node
@@ -41,7 +44,8 @@ type Cluster struct {
 	// Root holds the directories dev1 and dev2.
 	Root string
 
-	client client
+	client   client
+	database string
 }
 
 // NewCluster starts a cluster and returns when it takes uploads.
@@ -52,7 +56,7 @@ func NewCluster(t testing.TB, o ClusterOptions) *Cluster {
 	c := &Cluster{
 		TrackerAddr: loopback(ports[0]), StorageAddr: loopback(ports[1]), ManagementAddr: loopback(ports[2]),
 		Root: filepath.Join(dir, "data", "storage"),
-		Site: "http://" + loopback(ports[3]), client: newClient(t),
+		Site: "http://" + loopback(ports[3]), client: newClient(t), database: cmp.Or(o.Database, "sqlite data/mogilefs.db"),
 	}
 	c.URL = c.Site + "/" + Domain + "/"
 	c.Caddy = Start(t, Options{
@@ -69,7 +73,7 @@ const caddyfile = `{
 	mogilefs {
 		tracker {
 			listen TRACKER
-			database sqlite data/mogilefs.db
+			database DATABASE
 			setting mogstored_stream_port STREAM
 		}
 		storage node1 {
@@ -115,7 +119,7 @@ func (c *Cluster) Caddyfile(more string) string {
 	return strings.NewReplacer(
 		"TRACKER", c.TrackerAddr, "STORAGE", c.StorageAddr, "MANAGEMENT", c.ManagementAddr,
 		"STREAM", portOf(c.ManagementAddr), "HTTPPORT", portOf(c.StorageAddr),
-		"SITE", c.Site, "DOMAIN", Domain, "MORE", more,
+		"SITE", c.Site, "DOMAIN", Domain, "MORE", more, "DATABASE", c.database,
 	).Replace(caddyfile)
 }
 
