@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mogilefs/caddy-mogilefs/cli"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tests/installation"
@@ -259,18 +261,23 @@ func TestKeysAreListedBeyondAPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want strings.Builder
+	var uploads errgroup.Group // together they share the disk's syncs
+	uploads.SetLimit(64)
 	for i := range 1005 {
 		for _, prefix := range []string{"k(", "other"} {
-			key := fmt.Sprintf("%s%04d", prefix, i)
-			fid, err := r.Store.OpenUpload(t.Context(), store.Upload{Domain: dm, Key: mogile.Key(key), Devices: []mogile.DevID{1}})
-			if err == nil {
-				_, err = r.Store.CloseUpload(t.Context(), store.Closing{FID: fid, Dev: 1, Domain: dm, Key: mogile.Key(key)})
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			key := mogile.Key(fmt.Sprintf("%s%04d", prefix, i))
+			uploads.Go(func() error {
+				fid, err := r.Store.OpenUpload(t.Context(), store.Upload{Domain: dm, Key: key, Devices: []mogile.DevID{1}})
+				if err == nil {
+					_, err = r.Store.CloseUpload(t.Context(), store.Closing{FID: fid, Dev: 1, Domain: dm, Key: key})
+				}
+				return err
+			})
 		}
 		fmt.Fprintf(&want, "k(%04d\n", i)
+	}
+	if err := uploads.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	if got, _ := r.do("ls", "k("); got != want.String() {
 		t.Errorf("got %d keys; want 1005", strings.Count(got, "\n"))
