@@ -38,7 +38,9 @@ func disksOf(app *App) edge.Disks {
 	return app.disks()
 }
 
-// Local reports whether a copy is on a node of this process.
+// Local reports whether a copy is on a disk of a node of this process. What the node has on a
+// file system of the network is asked of it over HTTP, as of any other: a disk that is gone
+// can't be left, but a request can.
 func (d localDisks) Local(c mogile.Copy) bool {
 	_, ok := d.node(c)
 	return ok
@@ -105,7 +107,7 @@ func (d localDisks) node(c mogile.Copy) (*storage.Node, bool) {
 		}
 		select {
 		case <-n.shared.ready:
-			return n.shared.value, n.shared.value.HasDevice(c.Dev)
+			return n.shared.value, n.shared.value.OpensAtOnce(c.Dev)
 		default:
 			return nil, false
 		}

@@ -33,6 +33,11 @@ type device struct {
 	warned atomic.Bool
 }
 
+func (d *device) setPlace(p blockdev.Place) {
+	d.place.Store(&p)
+	d.SetRemote(p.Remote)
+}
+
 // devices is the set of device directories, as last seen.
 type devices struct {
 	root    *disk.Root

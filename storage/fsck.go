@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"os"
 	"sync"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
@@ -34,7 +33,7 @@ func (ts *turns) at(fileSystem uint64) chan struct{} {
 
 // fsckDigest waits for its turn, and then lets others read first. Where file systems can't
 // be told apart, all share one turn.
-func (n *Node) fsckDigest(ctx context.Context, f *os.File, hash mogile.HashType) (sum mogile.Checksum, err error) {
+func (n *Node) fsckDigest(ctx context.Context, f disk.Reader, hash mogile.HashType) (sum mogile.Checksum, err error) {
 	fileSystem, err := disk.FileSystemOf(f)
 	if err != nil {
 		fileSystem = 0

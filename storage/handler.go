@@ -111,6 +111,8 @@ func statusOf(err error) (status int, text string) {
 		return http.StatusNotFound, "Base directory does not exist"
 	case errors.Is(err, disk.ErrNotMounted):
 		return http.StatusServiceUnavailable, "Device is not mounted"
+	case errors.Is(err, disk.ErrCutOff):
+		return http.StatusServiceUnavailable, "Device is cut off"
 	case errors.Is(err, disk.ErrReplaced):
 		return http.StatusServiceUnavailable, "Device was replaced meanwhile"
 	case errors.Is(err, disk.ErrUnwritable):

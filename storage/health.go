@@ -49,14 +49,14 @@ func (n *Node) tick() {
 func (n *Node) look(d *device) {
 	defer d.looking.Store(false)
 	recovered, err := d.Look()
-	if errors.Is(err, disk.ErrNotMounted) || errors.Is(err, disk.ErrNoDevice) {
+	if isGone(err) {
 		d.measured.Store(nil) // the usage file tells of another file system, if of any
+	}
+	if place, err := n.kernel.Place(d.Path()); err == nil {
+		d.setPlace(place)
 	}
 	if err != nil {
 		return
-	}
-	if place, err := n.kernel.Place(d.Path()); err == nil {
-		d.place.Store(&place)
 	}
 	if recovered && d.measuring.CompareAndSwap(false, true) {
 		n.measure(d)
@@ -64,6 +64,12 @@ func (n *Node) look(d *device) {
 	if d.unswept.Swap(false) || recovered {
 		n.sweepDevice(d)
 	}
+}
+
+// isGone reports whether nothing can be had from a device, so that trackers should not be told
+// of it.
+func isGone(err error) bool {
+	return errors.Is(err, disk.ErrNotMounted) || errors.Is(err, disk.ErrNoDevice) || errors.Is(err, disk.ErrCutOff)
 }
 
 // disksOf are those that the device is on, as far as is known.

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
-	"os"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 	"github.com/mogilefs/caddy-mogilefs/storage/sidechannel"
 )
 
@@ -111,14 +112,14 @@ func (n *Node) release(c io.Closer) {
 type asked struct{ *Node }
 
 // open finds the file of a URI.
-func (a asked) open(uri string) (*os.File, error) {
+func (a asked) open(uri string) (f disk.Reader, err error) {
 	t := parsePath(uri)
 	if t.kind != pathFile && t.kind != pathDir {
-		return nil, fmt.Errorf("open %q: %w", uri, fs.ErrNotExist)
+		return f, fmt.Errorf("open %q: %w", uri, fs.ErrNotExist)
 	}
 	d, err := a.devices.get(t.dev)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
 	return d.Open(t.name)
 }
@@ -148,9 +149,9 @@ func (a asked) Digest(ctx context.Context, uri string, hash mogile.HashType, fsc
 	return a.digest(ctx, f, hash)
 }
 
-func (n *Node) digest(ctx context.Context, f *os.File, hash mogile.HashType) (mogile.Checksum, error) {
+func (n *Node) digest(ctx context.Context, f disk.Reader, hash mogile.HashType) (mogile.Checksum, error) {
 	h := hash.New()
-	offset, err := n.feed(ctx, h, f)
+	offset, err := n.feed(ctx, h, io.NewSectionReader(f, 0, math.MaxInt64))
 	if err != nil {
 		return mogile.Checksum{}, &sidechannel.ReadError{Offset: offset, Err: err}
 	}
@@ -161,8 +162,8 @@ func (a asked) Watch() (<-chan []byte, func(), error) {
 	if _, err := a.kernel.Counters(); err != nil {
 		return nil, nil, err
 	}
-	blocks := a.watches.add()
-	return blocks, func() { a.watches.remove(blocks) }, nil
+	blocks := a.watches.Add()
+	return blocks, func() { a.watches.Remove(blocks) }, nil
 }
 
 // Shutdown tells whoever configured the node that a peer wants it to end.

@@ -17,6 +17,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 	"github.com/mogilefs/caddy-mogilefs/storage/openfiles"
+	"github.com/mogilefs/caddy-mogilefs/storage/sidechannel"
 	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
@@ -85,7 +86,7 @@ type Node struct {
 	// shutdown is Config's.
 	shutdown func()
 	tally    *tally.Storage
-	watches  watches
+	watches  sidechannel.Watchers
 	fsck     turns
 	buffers  buffers
 
@@ -135,7 +136,9 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 	if c.kernel == (blockdev.Kernel{}) {
 		c.kernel = blockdev.System()
 	}
-	root, err := disk.NewRoot(c.Root, disk.Rules{Fast: c.Fast, MinFree: c.MinFreeSpace, Log: c.Logger, Tally: c.Tally}, opener)
+	root, err := disk.NewRoot(c.Root, disk.Rules{
+		Fast: c.Fast, MinFree: c.MinFreeSpace, Remote: c.kernel.IsRemote, Log: c.Logger, Tally: c.Tally,
+	}, opener)
 	if err != nil {
 		return nil, fmt.Errorf("open storage: %w", err)
 	}
@@ -161,9 +164,12 @@ func open(c Config, opener disk.Opener, watch time.Duration) (*Node, error) {
 	return n, nil
 }
 
+// closeWithin bounds how long Close waits for what hangs at a device.
+const closeWithin = 10 * time.Second
+
 // Close ends the side channel's connections and everything that runs in the
-// background, and waits for it. Requests are refused from then on. Closing again
-// does nothing more.
+// background, and waits for it, but for what hangs at a device. Requests are refused from
+// then on. Closing again does nothing more.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	n.closed = true
@@ -175,8 +181,22 @@ func (n *Node) Close() error {
 	for c := range open {
 		c.Close()
 	}
-	n.wg.Wait()
+	n.await()
 	return nil
+}
+
+// await waits for all goroutines. One that hangs at a device may never end.
+func (n *Node) await() {
+	var ended sync.WaitGroup
+	done := make(chan struct{})
+	ended.Go(func() { n.wg.Wait(); close(done) })
+	late := time.NewTimer(closeWithin)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+		n.log.Warn("closing without waiting any longer: a device does not answer")
+	}
 }
 
 // keepFiles closes files that were read some time ago, and all in the end.
@@ -195,29 +215,47 @@ func (n *Node) keepFiles() {
 }
 
 // sweep clears what a crash left, one device after the other: it is in no hurry,
-// and a large device takes long.
+// and a large device takes long. One that is remote keeps no other waiting.
 func (n *Node) sweep() {
 	defer close(n.swept)
 	for _, d := range n.devices.all() {
-		if n.ctx.Err() != nil {
+		switch {
+		case n.ctx.Err() != nil:
 			return
+		case d.Remote():
+			n.wg.Go(func() { n.sweepDevice(d) })
+		default:
+			n.sweepDevice(d)
 		}
-		n.sweepDevice(d)
 	}
 }
 
-// HasDevice reports whether the device's directory was on this node when it last
-// looked, at most one interval of the usage files ago. It does not touch the disk.
-func (n *Node) HasDevice(dev mogile.DevID) bool { return n.devices.seen(dev) }
+// OpensAtOnce reports whether files of a device may be opened by others than the node itself. It
+// does not touch the disk: the device's directory was there when the node last looked, at most
+// one interval of the usage files ago. One on a file system of the network may not: whoever waits
+// for it must be able to go, as those who ask over HTTP do.
+func (n *Node) OpensAtOnce(dev mogile.DevID) bool {
+	d, ok := (*n.devices.current.Load())[dev]
+	return ok && !d.Remote()
+}
 
-// OpenCopy opens a fid's file for reading; fs.ErrNotExist when it is absent.
+// OpenCopy opens a fid's file for reading; fs.ErrNotExist when it is absent, and
+// [disk.ErrBusy] when it does not open at once.
 func (n *Node) OpenCopy(dev mogile.DevID, fid mogile.FID) (*os.File, error) {
 	d, err := n.devices.get(dev)
 	if err != nil {
 		return nil, err
 	}
+	r, err := d.Open(copyName(dev, fid))
+	if err != nil {
+		return nil, err
+	}
+	if r.Bare() == nil {
+		r.Close()
+		return nil, fmt.Errorf("open fid %d: %w", fid, disk.ErrBusy)
+	}
 	n.tally.Devices.At(dev).Opened.Add(1)
-	return d.Open(copyName(dev, fid))
+	return r.Bare(), nil
 }
 
 // SizeOfCopy returns the length of a fid's file; fs.ErrNotExist when it is absent.

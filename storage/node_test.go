@@ -203,8 +203,8 @@ func TestCopiesOfTheSameProcess(t *testing.T) {
 	if b, err := io.ReadAll(f); string(b) != "hi" || err != nil {
 		t.Errorf("in process: got %q, %v; want hi", b, err)
 	}
-	if !s.HasDevice(1) || s.HasDevice(9) {
-		t.Errorf("has device 1, 9: got %v, %v; want true, false", s.HasDevice(1), s.HasDevice(9))
+	if !s.OpensAtOnce(1) || s.OpensAtOnce(9) {
+		t.Errorf("opens device 1, 9 at once: got %v, %v; want true, false", s.OpensAtOnce(1), s.OpensAtOnce(9))
 	}
 	for _, err := range []error{second(s.OpenCopy(9, 7)), second(s.CreateCopy(9, 7, -1))} {
 		if !errors.Is(err, disk.ErrNoDevice) {
@@ -235,7 +235,7 @@ func TestDevicesComeAndGoWithoutARestart(t *testing.T) {
 	if a := s.do(t, "GET", path, ""); a.status != 404 {
 		t.Errorf("GET after: got %d; want 404", a.status)
 	}
-	eventually(t, "the device is forgotten", func() bool { return !s.HasDevice(5) })
+	eventually(t, "the device is forgotten", func() bool { return !s.OpensAtOnce(5) })
 }
 
 func TestOpenSweepsWhatACrashLeft(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 )
@@ -27,12 +28,7 @@ var errUnread = errors.New("read file")
 func (g getting) send(w http.ResponseWriter, s span, status int) error {
 	f := g.file
 	if g.buf == nil {
-		w.WriteHeader(status)
-		err := sendLarge(w, f.Alone(), s, f.Size())
-		if err == nil {
-			g.sent.Add(s.length)
-		}
-		return err
+		return g.sendLarge(w, s, status)
 	}
 	part := g.buf[:s.length]
 	if got, err := f.ReadAt(part, s.first); got < len(part) {
@@ -46,8 +42,53 @@ func (g getting) send(w http.ResponseWriter, s span, status int) error {
 	return nil
 }
 
-// sendLarge has the system send a part of a file, without its bytes passing through us.
-func sendLarge(w http.ResponseWriter, f *os.File, s span, size int64) error {
+func (g getting) sendLarge(w http.ResponseWriter, s span, status int) (err error) {
+	if file := g.Alone(); file != nil {
+		w.WriteHeader(status)
+		err = sendFile(w, file, s, g.Size())
+	} else {
+		err = g.sendRemote(w, s, status)
+	}
+	if err == nil {
+		g.sent.Add(s.length)
+	}
+	return err
+}
+
+// sendRemote reads a part of a file piece by piece: the system would not come back from a
+// file that hangs. That the first piece can't be read still has a status.
+func (g getting) sendRemote(w http.ResponseWriter, s span, status int) error {
+	buf := g.buffers.tryLarge()
+	defer g.buffers.putLarge(buf)
+	var room []byte
+	if buf != nil {
+		room = buf[:]
+	} else {
+		small := g.buffers.getSmall()
+		defer g.buffers.putSmall(small)
+		room = small[:]
+	}
+	for sent := int64(0); sent < s.length; {
+		part := room[:min(int64(len(room)), s.length-sent)]
+		got, err := g.ReadAt(part, s.first+sent)
+		switch {
+		case got < len(part) && sent == 0:
+			return fmt.Errorf("%w: at %d of %d bytes: %w", errUnread, got, s.length, err)
+		case got < len(part):
+			return fmt.Errorf("send: at %d of %d bytes: %w", sent, s.length, &fs.PathError{Op: "read", Path: "file", Err: err})
+		case sent == 0:
+			w.WriteHeader(status)
+		}
+		if _, err := w.Write(part); err != nil {
+			return fmt.Errorf("send: %w", err)
+		}
+		sent += int64(got)
+	}
+	return nil
+}
+
+// sendFile has the system send a part of a file, without its bytes passing through us.
+func sendFile(w http.ResponseWriter, f *os.File, s span, size int64) error {
 	if s.first > 0 {
 		if _, err := f.Seek(s.first, io.SeekStart); err != nil {
 			return fmt.Errorf("send: %w", err)
@@ -69,8 +110,8 @@ func sendLarge(w http.ResponseWriter, f *os.File, s span, size int64) error {
 // the kernel copies it (sendfile) also where a writer above puts a limit of its own
 // around the reader; the standard library looks through one limit only.
 func copyTo(w io.Writer, f *os.File, s span, size int64) (int64, error) {
-	if fs, ok := w.(FileSender); ok {
-		return fs.SendFile(f, s.length)
+	if sender, ok := w.(FileSender); ok {
+		return sender.SendFile(f, s.length)
 	}
 	rf, ok := w.(io.ReaderFrom)
 	switch {

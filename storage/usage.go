@@ -78,7 +78,7 @@ func (n *Node) measure(d *device) {
 		err = d.Replace(usageName, usageText(d.Path(), u))
 	}
 	switch {
-	case errors.Is(err, disk.ErrNotMounted), errors.Is(err, disk.ErrNoDevice):
+	case isGone(err):
 		d.measured.Store(nil)
 	case errors.Is(err, disk.ErrUnwritable): // that was told when it began
 	case err != nil:
@@ -100,7 +100,7 @@ func (n *Node) sourceName(d *device) string {
 	if err != nil {
 		return "unknown"
 	}
-	d.place.Store(&place)
+	d.setPlace(place)
 	if place.Source == "" {
 		return "unknown"
 	}

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -9,48 +8,6 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/storage/blockdev"
 	"github.com/mogilefs/caddy-mogilefs/storage/sidechannel"
 )
-
-// watches hands each block to all who watch. The zero value is ready.
-type watches struct {
-	mu   sync.Mutex // guards subs
-	subs map[chan []byte]struct{}
-}
-
-// add returns a channel with room for one block: who has not taken it when the next
-// comes misses the next.
-func (ws *watches) add() chan []byte {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	if ws.subs == nil {
-		ws.subs = make(map[chan []byte]struct{})
-	}
-	c := make(chan []byte, 1)
-	ws.subs[c] = struct{}{}
-	return c
-}
-
-func (ws *watches) remove(c chan []byte) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	delete(ws.subs, c)
-}
-
-func (ws *watches) empty() bool {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	return len(ws.subs) == 0
-}
-
-func (ws *watches) send(block []byte) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	for c := range ws.subs {
-		select {
-		case c <- block:
-		default:
-		}
-	}
-}
 
 // sample is what the disks said at one moment.
 type sample struct {
@@ -69,7 +26,7 @@ func (n *Node) keepWatch(interval time.Duration) {
 			return
 		case <-tick.C:
 		}
-		if n.watches.empty() {
+		if n.watches.Empty() {
 			last = sample{}
 			continue
 		}
@@ -80,7 +37,7 @@ func (n *Node) keepWatch(interval time.Duration) {
 		}
 		now := sample{time.Now(), counters}
 		if last.counters != nil {
-			n.watches.send(sidechannel.Block(n.loads(last, now)))
+			n.watches.Send(sidechannel.Block(n.loads(last, now)))
 		}
 		last = now
 	}

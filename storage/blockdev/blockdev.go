@@ -10,6 +10,8 @@ type Place struct {
 	// Source is what it is mounted from, such as /dev/vda or tmpfs; empty when the
 	// system does not say.
 	Source string
+	// Remote says that another machine, or another process, answers for it, and may not.
+	Remote bool
 	// Number is that of the file system. Some file systems have one that no block
 	// device has.
 	Number Number

@@ -31,7 +31,7 @@ func TestSourceIsThatOfTheDeepestMount(t *testing.T) {
 		`/var/mog data\x/dev1`: "/dev/sdd",
 		"/var/net/dev4":        "filer:/export two",
 	} {
-		if got := sourceOf(mountinfo, path); got != want {
+		if got := mountOf(mountinfo, path).source; got != want {
 			t.Errorf("source of %s: got %q; want %q", path, got, want)
 		}
 	}
@@ -123,24 +123,24 @@ func TestDisksAreFoundThroughPartitionsAndLayers(t *testing.T) {
 		place Place
 		want  []Number
 	}{
-		{"a whole disk", Place{"/dev/sda", Number{8, 0}}, []Number{{8, 0}}},
-		{"a partition", Place{"/dev/sdb1", Number{8, 17}}, []Number{{8, 16}}},
-		{"NVMe", Place{"/dev/nvme0n1", Number{259, 0}}, []Number{{259, 0}}},
-		{"a partition of NVMe", Place{"/dev/nvme0n1p1", Number{259, 1}}, []Number{{259, 0}}},
-		{"a partition of virtio, whose name nobody knows", Place{"/dev/root", Number{254, 3}}, []Number{{254, 0}}},
-		{"md", Place{"/dev/md0", Number{9, 0}}, []Number{{8, 0}, {8, 16}}},
-		{"a partition of md", Place{"/dev/md0p1", Number{259, 9}}, []Number{{8, 0}, {8, 16}}},
-		{"LVM on a partition", Place{"/dev/mapper/x", Number{253, 0}}, []Number{{8, 32}}},
-		{"LVM on md", Place{"/dev/mapper/y", Number{253, 1}}, []Number{{8, 0}, {8, 16}}},
-		{"encryption on LVM on all", Place{"/dev/mapper/z", Number{253, 3}}, []Number{{8, 0}, {8, 16}, {8, 32}, {8, 48}}},
-		{"a loop", Place{"/dev/loop0", Number{7, 0}}, []Number{{7, 0}}},
-		{"btrfs, by the name", Place{"/dev/sdb1", Number{0, 45}}, []Number{{8, 16}}},
-		{"btrfs on LVM, by a link", Place{"/dev/mapper/group-volume", Number{0, 45}}, []Number{{8, 0}, {8, 16}}},
-		{"a member that is gone", Place{"/dev/mapper/w", Number{253, 9}}, []Number{{253, 9}}},
-		{"tmpfs", Place{"tmpfs", Number{0, 30}}, nil},
-		{"the network", Place{"filer:/export", Number{0, 31}}, nil},
-		{"a pool of ZFS", Place{"tank/sda", Number{0, 32}}, nil},
-		{"a device that is gone", Place{"/dev/sdz", Number{8, 240}}, nil},
+		{"a whole disk", Place{Source: "/dev/sda", Number: Number{8, 0}}, []Number{{8, 0}}},
+		{"a partition", Place{Source: "/dev/sdb1", Number: Number{8, 17}}, []Number{{8, 16}}},
+		{"NVMe", Place{Source: "/dev/nvme0n1", Number: Number{259, 0}}, []Number{{259, 0}}},
+		{"a partition of NVMe", Place{Source: "/dev/nvme0n1p1", Number: Number{259, 1}}, []Number{{259, 0}}},
+		{"a partition of virtio, whose name nobody knows", Place{Source: "/dev/root", Number: Number{254, 3}}, []Number{{254, 0}}},
+		{"md", Place{Source: "/dev/md0", Number: Number{9, 0}}, []Number{{8, 0}, {8, 16}}},
+		{"a partition of md", Place{Source: "/dev/md0p1", Number: Number{259, 9}}, []Number{{8, 0}, {8, 16}}},
+		{"LVM on a partition", Place{Source: "/dev/mapper/x", Number: Number{253, 0}}, []Number{{8, 32}}},
+		{"LVM on md", Place{Source: "/dev/mapper/y", Number: Number{253, 1}}, []Number{{8, 0}, {8, 16}}},
+		{"encryption on LVM on all", Place{Source: "/dev/mapper/z", Number: Number{253, 3}}, []Number{{8, 0}, {8, 16}, {8, 32}, {8, 48}}},
+		{"a loop", Place{Source: "/dev/loop0", Number: Number{7, 0}}, []Number{{7, 0}}},
+		{"btrfs, by the name", Place{Source: "/dev/sdb1", Number: Number{0, 45}}, []Number{{8, 16}}},
+		{"btrfs on LVM, by a link", Place{Source: "/dev/mapper/group-volume", Number: Number{0, 45}}, []Number{{8, 0}, {8, 16}}},
+		{"a member that is gone", Place{Source: "/dev/mapper/w", Number: Number{253, 9}}, []Number{{253, 9}}},
+		{"tmpfs", Place{Source: "tmpfs", Number: Number{0, 30}}, nil},
+		{"the network", Place{Source: "filer:/export", Number: Number{0, 31}}, nil},
+		{"a pool of ZFS", Place{Source: "tank/sda", Number: Number{0, 32}}, nil},
+		{"a device that is gone", Place{Source: "/dev/sdz", Number: Number{8, 240}}, nil},
 	} {
 		if got := k.Disks(c.place); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v; want %v", c.name, got, c.want)
@@ -170,5 +170,44 @@ func TestCountersAreThoseOfTheKernel(t *testing.T) {
 	m.write(filepath.Join(m.root, "proc/diskstats"), "")
 	if _, err := (Kernel{root: m.root}).Counters(); err == nil || !strings.Contains(err.Error(), "no lines") {
 		t.Errorf("an empty file: got %v; want an error", err)
+	}
+}
+
+func TestWhatTheNetworkOrAProcessAnswersForIsRemote(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "proc/self"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(root, "dev8")
+	if err := os.Symlink("/mnt/dev1", link); err != nil {
+		t.Fatal(err)
+	}
+	mounts := `1 0 8:1 / / rw - ext4 /dev/sda1 rw
+2 1 0:50 / /mnt/dev1 rw - nfs4 filer:/export rw
+3 1 0:51 / /mnt/dev2 rw - fuse.sshfs filer:/export rw
+4 1 0:52 / /mnt/dev3 rw - cifs //filer/export rw
+5 1 8:2 / /mnt/dev4 rw - xfs /dev/sdb rw
+6 1 0:53 / /mnt/dev5 rw - tmpfs tmpfs rw
+7 1 0:54 / /mnt/dev6 rw - nfs4 filer:/export rw
+8 1 8:3 / /mnt/dev6 rw - ext4 /dev/sdc rw
+`
+	if err := os.WriteFile(filepath.Join(root, "proc/self/mountinfo"), []byte(mounts), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{
+		"/mnt/dev1": true, "/mnt/dev2": true, "/mnt/dev3": true, link: true,
+		"/mnt/dev4": false, "/mnt/dev5": false,
+		"/mnt/dev1/below": false, // not the mount point
+		"/mnt/dev6":       false, // hidden by what is mounted over it
+		"/mnt/dev7":       false,
+	} {
+		if got := At(root).IsRemote(path); got != want {
+			t.Errorf("%s: got %v; want %v", path, got, want)
+		}
+	}
+	// Nothing of it is touched: the directories are not there.
+	place, err := At(root).Place("/mnt/dev1")
+	if want := (Place{Source: "filer:/export", Remote: true, Number: Number{0, 50}}); place != want || err != nil {
+		t.Errorf("place: got %+v, %v; want %+v", place, err, want)
 	}
 }

@@ -6,6 +6,6 @@
 // members. [Kernel.Counters] is what the kernel has counted for each of them. A file
 // system that is on no block device, such as tmpfs or one of the network, has no disks.
 //
-// Only Place touches the directory; the others read /proc and /sys, and so never wait for
-// a disk that hangs.
+// Only Place touches the directory, and not when it is on the network; the others read /proc
+// and /sys, and so never wait for a disk that hangs.
 package blockdev

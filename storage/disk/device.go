@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
+	"github.com/mogilefs/caddy-mogilefs/storage/guard"
 	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
@@ -31,76 +32,24 @@ type Device struct {
 	dirs     dirSyncs
 	known    knownDirs
 
+	// remote is set when another machine, or process, answers for the file system.
+	remote atomic.Bool
+	closer guard.Closer // what can't be closed while it hangs
+
 	// Two guards, since a disk that is slow to write may still be read.
-	reading, writing *guard
+	reading, writing *guard.Guard
 	health
 }
 
 // Path is the device directory's path in the system.
 func (d *Device) Path() string { return d.path }
 
-// Open opens a file for reading.
-func (d *Device) Open(name string) (*os.File, error) {
-	slot, err := d.reading.enter(0)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", name, err)
-	}
-	defer d.reading.leave(slot)
-	return d.open(name)
-}
+// Remote reports whether the device is on a file system that another machine, or process,
+// answers for. Whatever is done there may hang for ever, and does so watched, and bounded.
+func (d *Device) Remote() bool { return d.remote.Load() }
 
-// Size returns a file's length; fs.ErrNotExist when it is absent.
-func (d *Device) Size(name string) (int64, error) {
-	slot, err := d.reading.enter(0)
-	if err != nil {
-		return 0, fmt.Errorf("size of %s: %w", name, err)
-	}
-	defer d.reading.leave(slot)
-	f, err := d.open(name)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		d.Suspect(err)
-		return 0, fmt.Errorf("size of %s: %w", name, err)
-	}
-	switch {
-	case info.IsDir():
-		return 0, fmt.Errorf("size of %s: %w", name, ErrIsDir)
-	case !info.Mode().IsRegular():
-		return 0, fmt.Errorf("size of %s: it is no file: %w", name, fs.ErrNotExist)
-	}
-	return info.Size(), nil
-}
-
-func (d *Device) open(name string) (*os.File, error) {
-	f, err := openBeneath(d.path, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		// Absence on a disk that is not there means nothing: a tracker would
-		// take it for a lost copy.
-		if merr := d.ready(); merr != nil {
-			d.count(merr)
-			return nil, merr
-		}
-	}
-	if err != nil {
-		d.Suspect(err)
-		return nil, fmt.Errorf("open %s: %w", name, err)
-	}
-	return f, nil
-}
-
-func openInRoot(dir, name string) (*os.File, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	f, err := root.Open(name)
-	return f, escaped(err)
-}
+// SetRemote says so.
+func (d *Device) SetRemote(is bool) { d.remote.Store(is) }
 
 // Create begins a file. Missing directories below the device are made. A known size
 // that does not fit gives ErrNoSpace before a byte is read.

@@ -18,5 +18,9 @@
 // takes a bounded number of callers along: the others wait for their turn, and get
 // [ErrStalled] or [ErrBusy]. Both count time by [Device.Tick].
 //
+// On a device that is [Device.Remote], as one of a filer is, every call of the system may hang for ever:
+// there all of them count among those that a device does at once, and who reads is let go when it is
+// found to hang.
+//
 // It knows neither HTTP nor which names may be stored: the caller checks them.
 package disk

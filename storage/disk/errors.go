@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"syscall"
+
+	"github.com/mogilefs/caddy-mogilefs/storage/guard"
 )
 
 // What a caller has to tell apart; all else is trouble of the disk. Opening or
@@ -23,6 +26,13 @@ var (
 	ErrLength = errors.New("length differs from what was announced")
 	// ErrIsDir is a directory where a file was meant.
 	ErrIsDir = errors.New("is a directory")
+	// ErrStalled is a device on which an operation has not ended for long.
+	ErrStalled = guard.ErrStalled
+	// ErrBusy is a device for which too many wait.
+	ErrBusy = guard.ErrBusy
+	// ErrCutOff is a device that nothing can be had from: the machine it is on, or the way
+	// there, is gone.
+	ErrCutOff = errors.New("device is cut off")
 )
 
 // classed adds the sentinel an error of the system stands for.
@@ -34,8 +44,15 @@ func classed(err error) error {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	case errors.Is(err, syscall.EISDIR):
 		return fmt.Errorf("%w: %w", ErrIsDir, err)
+	case isCutOff(err) && !errors.Is(err, ErrCutOff):
+		return fmt.Errorf("%w: %w", ErrCutOff, err)
 	}
 	return err
+}
+
+// isCutOff tells a device of which nothing is left from one that has a bad spot.
+func isCutOff(err error) bool {
+	return slices.ContainsFunc(cutOff, func(e syscall.Errno) bool { return errors.Is(err, e) })
 }
 
 // escaped recognises the refusal of os.Root, whose error value is not exported: it

@@ -2,10 +2,7 @@
 
 package disk
 
-import (
-	"errors"
-	"os"
-)
+import "errors"
 
 // FileSystemOf tells the file systems of open files apart; not known here.
-func FileSystemOf(*os.File) (uint64, error) { return 0, errors.ErrUnsupported }
+func FileSystemOf(Reader) (uint64, error) { return 0, errors.ErrUnsupported }

@@ -4,12 +4,11 @@ package disk
 
 import (
 	"fmt"
-	"os"
 	"syscall"
 )
 
 // FileSystemOf tells the file systems of open files apart.
-func FileSystemOf(f *os.File) (uint64, error) {
+func FileSystemOf(f Reader) (uint64, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return 0, fmt.Errorf("find file system: %w", err)

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 )
 
 // guarded is a device's directory in which every operation waits for its turn, and what
-// it says about the disk is noticed. Closing is neither: it must always be possible.
+// it says about the disk is noticed.
 type guarded struct {
 	FS
 	device *Device
@@ -46,19 +47,36 @@ func (h *homes) prefixOf(home fs.FileInfo) string {
 
 // do does one operation that changes the device.
 func (d *Device) do(bytes int64, op func() error) error {
-	slot, err := d.writing.enter(bytes)
+	slot, err := d.writing.Enter(bytes)
 	if err != nil {
 		return err
 	}
-	defer d.writing.leave(slot)
+	defer d.writing.Leave(slot)
 	return d.noticed(op())
 }
+
+// giveBack closes something, which must always be possible: nobody waits for a turn, nor for
+// long. It is done later where a device is remote and hangs: there closing may hang too.
+func (d *Device) giveBack(x io.Closer) error {
+	if !d.Remote() {
+		return x.Close()
+	}
+	if d.writing.Stalled() || !d.closer.Idle() {
+		d.closer.Add(x)
+		return ErrStalled
+	}
+	return d.do(0, x.Close)
+}
+
+// Close closes the directory and all that was created there.
+func (s guarded) Close() error { return s.device.giveBack(s.FS) }
 
 // noticed draws the conclusions from an error, which may be nil, and names it for what it
 // is.
 func (d *Device) noticed(err error) error {
 	d.notice(err)
 	if isTrouble(err) {
+		err = d.classed(err)
 		return fmt.Errorf("%w: %w", ErrUnwritable, err)
 	}
 	return err
@@ -159,8 +177,8 @@ func (f *guardedFile) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close waits for nobody: a descriptor is given back whatever the disk does.
-func (f *guardedFile) Close() error { return f.device.noticed(f.File.Close()) }
+// Close tells what could not be written, which some file systems say as late as that.
+func (f *guardedFile) Close() error { return f.device.noticed(f.device.giveBack(f.File)) }
 
 func (f *guardedFile) Preallocate(size int64) error {
 	return f.device.do(0, func() error { return f.File.Preallocate(size) })

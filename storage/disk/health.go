@@ -50,6 +50,15 @@ func isTrouble(err error) bool {
 	return err != nil && slices.ContainsFunc(troubles, func(e syscall.Errno) bool { return errors.Is(err, e) })
 }
 
+// classed is classed for an error of the device: over the network, a bad spot can't be told from a
+// server that is gone.
+func (d *Device) classed(err error) error {
+	if d.Remote() && errors.Is(err, syscall.EIO) && !errors.Is(err, ErrCutOff) {
+		return fmt.Errorf("%w: %w", ErrCutOff, err)
+	}
+	return classed(err)
+}
+
 // notice draws the conclusions from the error of a write, which may be nil.
 func (d *Device) notice(err error) {
 	switch {
@@ -65,7 +74,9 @@ func (d *Device) notice(err error) {
 // spot and still take writes: Look will find out.
 func (d *Device) Suspect(err error) {
 	d.count(err)
-	if isTrouble(err) {
+	if err = d.classed(err); errors.Is(err, ErrCutOff) {
+		d.fail(err)
+	} else if isTrouble(err) {
 		d.suspected.Store(true)
 	}
 }
@@ -81,7 +92,7 @@ func (d *Device) count(err error) {
 
 // fail ends all writing. The operator is told by the first who notices.
 func (d *Device) fail(err error) {
-	if d.trouble.CompareAndSwap(nil, &trouble{err}) {
+	if d.trouble.CompareAndSwap(nil, &trouble{d.classed(err)}) {
 		d.root.log.Error("device takes no writes any more, until a test write works", zap.String("device", d.base), zap.Error(err))
 	}
 }
@@ -95,19 +106,21 @@ func (d *Device) Trouble() error {
 }
 
 // Stalled reports whether nobody may read from the device, because it does not answer.
-func (d *Device) Stalled() bool { return d.reading.stalled.Load() }
+func (d *Device) Stalled() bool { return d.reading.Stalled() }
 
 // TakesWrites reports whether uploads are not refused from the start.
-func (d *Device) TakesWrites() bool { return d.trouble.Load() == nil && !d.writing.stalled.Load() }
+func (d *Device) TakesWrites() bool { return d.trouble.Load() == nil && !d.writing.Stalled() }
 
 // Running is how many operations that change the device have begun and not ended.
-func (d *Device) Running() int { return maxRunning - len(d.writing.free) }
+func (d *Device) Running() int { return d.writing.Running() }
 
 // Tick is to be called once a second, by one goroutine at a time. hung says that the system
 // knows the disk to hang. It reports whether the device answers again, after it did not.
 func (d *Device) Tick(hung bool) (recovered bool) {
-	_, read := d.reading.tick(hung)
-	stalled, write := d.writing.tick(hung)
+	// A disk may be read while its writes hang. What is far away answers, or does not.
+	hung = hung || d.Remote() && (d.writing.Overdue() || d.reading.Overdue())
+	_, read := d.reading.Tick(hung)
+	stalled, write := d.writing.Tick(hung)
 	switch {
 	case !read && !write:
 	case stalled || d.Stalled():
@@ -134,14 +147,14 @@ func (d *Device) Look() (recovered bool, err error) {
 		return false, nil
 	}
 	t := d.trouble.Load()
-	if t == nil && !d.suspected.Swap(false) || t != nil && !d.cure.due(t, d.writing.now.Load()) {
+	if t == nil && !d.suspected.Swap(false) || t != nil && !d.cure.due(t, d.writing.Now()) {
 		return false, nil
 	}
 	switch err := d.probe(dir); {
 	case t == nil && err != nil && !ofProcess(err):
 		d.fail(err)
 	case t != nil && err == nil && d.trouble.CompareAndSwap(t, nil):
-		d.cure.well = d.writing.now.Load()
+		d.cure.well = d.writing.Now()
 		d.root.log.Info("device takes writes again", zap.String("device", d.base))
 		return true, nil
 	}

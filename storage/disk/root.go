@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage/guard"
 	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
@@ -29,6 +30,9 @@ type Rules struct {
 	MinFree int64
 	// Log is told of devices that fail and recover; nil logs nothing.
 	Log *zap.Logger
+	// Remote tells whether a path is the mount point of a file system that another machine,
+	// or process, answers for, without touching it; nil knows none.
+	Remote func(path string) bool
 	// Tally is where is counted what becomes of files; nil means that nobody wants to know.
 	Tally *tally.Storage
 }
@@ -42,6 +46,9 @@ func NewRoot(path string, rules Rules, open Opener) (*Root, error) {
 	}
 	if open == nil {
 		open = OpenFS
+	}
+	if rules.Remote == nil {
+		rules.Remote = func(string) bool { return false }
 	}
 	if rules.Log == nil {
 		rules.Log = zap.NewNop()
@@ -89,8 +96,8 @@ func (r *Root) Device(dev mogile.DevID) (*Device, error) {
 		root:    r,
 		path:    filepath.Join(r.path, base),
 		base:    base,
-		reading: newGuard(),
-		writing: newGuard(),
+		reading: guard.New(),
+		writing: guard.New(),
 	}
 	recorded, err := r.mountRecorded(base)
 	if err != nil {
@@ -98,8 +105,11 @@ func (r *Root) Device(dev mogile.DevID) (*Device, error) {
 	}
 	d.mounted.Store(recorded)
 	d.recorded.Store(recorded)
-	if err := d.ready(); err != nil && !errors.Is(err, ErrNotMounted) {
-		return nil, fmt.Errorf("device %d: %w", dev, err)
+	if r.rules.Remote(d.path) {
+		// It is there, and to find out more may take for ever.
+		d.remote.Store(true)
+	} else if err := d.ready(); err != nil && !errors.Is(err, ErrNotMounted) {
+		return nil, fmt.Errorf("device %d: %w", dev, classed(err))
 	}
 	d.counts = r.rules.Tally.Devices.At(dev) // not of one that is not there: anybody can ask for any
 	return d, nil

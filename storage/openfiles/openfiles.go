@@ -57,7 +57,7 @@ type File[T any] struct {
 
 	device *disk.Device
 	name   string
-	file   *os.File
+	file   disk.Reader
 	state  fileState
 	opened time.Time
 	users  atomic.Int32 // the slot is one
@@ -69,8 +69,13 @@ func New[T any](describe func(name string, size int64, modified time.Time) T) *S
 	return &Set[T]{describe: describe, seed: maphash.MakeSeed(), settled: settledFor}
 }
 
-// Open opens a file of a device; errors are those of [disk.Device.Open].
+// Open opens a file of a device; errors are those of [disk.Device.Open]. None is kept of a
+// device that is remote: what others did to it there can't be seen, and one that is removed
+// while it is open stays there under another name.
 func (s *Set[T]) Open(d *disk.Device, name string) (*File[T], error) {
+	if d.Remote() {
+		return s.OpenAlone(d, name)
+	}
 	hash := maphash.String(s.seed, name)
 	slot := &s.slots[hash%openSlots]
 	f, keep := slot.get(d, name, hash)
@@ -208,5 +213,5 @@ func (f *File[T]) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadA
 
 // Alone returns the file itself, whose position is then the caller's until Release. Only
 // one from OpenAlone, or of more than [MaxShared] bytes, may be asked for it: others may
-// have another reader.
-func (f *File[T]) Alone() *os.File { return f.file }
+// have another reader. It is nil on a device that is remote, see [disk.Reader.Bare].
+func (f *File[T]) Alone() *os.File { return f.file.Bare() }

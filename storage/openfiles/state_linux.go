@@ -2,10 +2,11 @@ package openfiles
 
 import (
 	"io/fs"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
 // fileState is what the system says of an open file. Anything done to its bytes, rights
@@ -19,7 +20,15 @@ type fileState struct {
 	links    uint64
 }
 
-func stateOf(f *os.File) (fileState, error) {
+func stateOf(r disk.Reader) (fileState, error) {
+	f := r.Bare()
+	if f == nil {
+		info, err := r.Stat()
+		if err != nil {
+			return fileState{}, err
+		}
+		return fileState{size: info.Size(), modified: info.ModTime(), mode: info.Mode()}, nil
+	}
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return fileState{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}

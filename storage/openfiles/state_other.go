@@ -4,8 +4,9 @@ package openfiles
 
 import (
 	"io/fs"
-	"os"
 	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
 // fileState is what the system says of an open file.
@@ -15,7 +16,7 @@ type fileState struct {
 	mode     fs.FileMode
 }
 
-func stateOf(f *os.File) (fileState, error) {
+func stateOf(f disk.Reader) (fileState, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return fileState{}, err

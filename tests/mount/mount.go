@@ -1,5 +1,6 @@
 // Package mount puts real file systems under directories of a test: small ones that can be
-// filled, made read-only, frozen and taken away, without a disk of their own.
+// filled, made read-only, frozen and taken away, without a disk of their own, and one of the
+// network, whose server can be frozen and cut off.
 //
 // It needs root. Where mounting is not permitted, its functions say so in the test's log
 // and report false, and the caller has nothing to test; in continuous integration

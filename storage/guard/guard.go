@@ -1,4 +1,10 @@
-package disk
+// Package guard keeps the operations of a device from piling up when its disk hangs.
+//
+// Who wants to do something enters a [Guard], waits for a slot when others hold all, does it,
+// and leaves. The owner of the device calls Tick once a second, which finds the operation that
+// has not ended for long: from then on nobody waits any more, and who comes is refused, until
+// it ends. What the operations are is not known here.
+package guard
 
 import (
 	"errors"
@@ -29,15 +35,16 @@ var (
 	ErrBusy = errors.New("too many wait for the device")
 )
 
-// guard keeps the operations of a device from piling up. It has no clock: who owns the
-// device calls tick.
-type guard struct {
+// Guard keeps the operations of a device from piling up. It has no clock: who owns the
+// device calls Tick.
+type Guard struct {
 	free    chan int                  // numbers of slots that nobody uses
 	due     [maxRunning]atomic.Int64  // the tick until which a slot's operation has time; 0 for none
 	now     atomic.Int64              // ticks so far
 	waiting atomic.Int32              // how many wait for a slot
 	stalled atomic.Bool               // what has been found by the last tick
 	release atomic.Pointer[stallSign] // what those who wait look at
+	tried   sync.WaitGroup            // what Try does; nobody waits for it: it may never end
 }
 
 // stallSign is closed when the device is found stalled.
@@ -48,8 +55,9 @@ type stallSign struct {
 
 func newStallSign() *stallSign { return &stallSign{ch: make(chan struct{})} }
 
-func newGuard() *guard {
-	g := &guard{free: make(chan int, maxRunning)}
+// New returns a guard that nobody has entered.
+func New() *Guard {
+	g := &Guard{free: make(chan int, maxRunning)}
 	g.release.Store(newStallSign())
 	for i := range maxRunning {
 		g.free <- i
@@ -57,9 +65,9 @@ func newGuard() *guard {
 	return g
 }
 
-// enter begins an operation that has to sync so many bytes; most have none. It waits for
-// its turn. Who gets no error calls leave with the slot.
-func (g *guard) enter(bytes int64) (slot int, err error) {
+// Enter begins an operation that has to sync so many bytes; most have none. It waits for
+// its turn. Who gets no error calls Leave with the slot.
+func (g *Guard) Enter(bytes int64) (slot int, err error) {
 	if g.stalled.Load() {
 		return 0, ErrStalled
 	}
@@ -74,7 +82,7 @@ func (g *guard) enter(bytes int64) (slot int, err error) {
 	return slot, nil
 }
 
-func (g *guard) wait() (slot int, err error) {
+func (g *Guard) wait() (slot int, err error) {
 	defer g.waiting.Add(-1)
 	if g.waiting.Add(1) > maxWaiting {
 		return 0, ErrBusy
@@ -87,20 +95,18 @@ func (g *guard) wait() (slot int, err error) {
 	}
 }
 
-func (g *guard) leave(slot int) {
+// Leave ends an operation.
+func (g *Guard) Leave(slot int) {
 	g.due[slot].Store(0)
 	g.free <- slot
 }
 
-// tick looks whether an operation is overdue. hung says that the system knows the disk to
+// Tick looks whether an operation is overdue. hung says that the system knows the disk to
 // hang. It reports whether the device is stalled, and whether that is new. It is called by
 // one goroutine at a time.
-func (g *guard) tick(hung bool) (stalled, changed bool) {
-	now := g.now.Add(1)
-	for i := range g.due {
-		due := g.due[i].Load()
-		hung = hung || due != 0 && due < now
-	}
+func (g *Guard) Tick(hung bool) (stalled, changed bool) {
+	hung = hung || g.Overdue()
+	g.now.Add(1)
 	changed = g.stalled.Swap(hung) != hung
 	switch {
 	case hung: // also again: one may have begun to wait just before
@@ -111,3 +117,26 @@ func (g *guard) tick(hung bool) (stalled, changed bool) {
 	}
 	return hung, changed
 }
+
+// Overdue reports what the next Tick will find.
+func (g *Guard) Overdue() bool {
+	next := g.now.Load() + 1
+	for i := range g.due {
+		if due := g.due[i].Load(); due != 0 && due < next {
+			return true
+		}
+	}
+	return false
+}
+
+// Stalled reports what the last Tick found.
+func (g *Guard) Stalled() bool { return g.stalled.Load() }
+
+// Now is how many ticks there were.
+func (g *Guard) Now() int64 { return g.now.Load() }
+
+// Running is how many operations have begun and not ended.
+func (g *Guard) Running() int { return maxRunning - len(g.free) }
+
+// Released is closed when the device is found stalled.
+func (g *Guard) Released() <-chan struct{} { return g.release.Load().ch }
