@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -117,8 +118,8 @@ func (n *Node) getUsage(w http.ResponseWriter, r *http.Request, t target) bool {
 	}
 	u := d.measured.Load()
 	switch {
-	case d.Stalled():
-		n.fail(w, t, disk.ErrStalled)
+	case d.Stalled() || u == nil && d.Remote():
+		n.fail(w, t, cmp.Or(d.Trouble(), disk.ErrStalled))
 		return true
 	case u == nil:
 		return false

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -250,12 +251,22 @@ func (s *linuxFS) SetModTime(site Site, name string, t time.Time) error {
 	return s.orElse(err, func(rest FS) error { return rest.SetModTime(site, name, t) })
 }
 
+// ReadDir has the types of what it lists from the directory itself. osFS looks at each: a disk
+// that is mounted there and hangs, or fails, would keep all others from being listed.
 func (s *linuxFS) ReadDir(site Site, name string) ([]fs.DirEntry, error) {
-	rest, err := s.portable()
+	dir, err := s.in(name)
 	if err != nil {
+		var list []fs.DirEntry
+		err = s.orElse(err, func(rest FS) (err error) {
+			list, err = rest.ReadDir(site, name)
+			return err
+		})
+		return list, err
+	}
+	if _, err := dir.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	return rest.ReadDir(site, name)
+	return dir.ReadDir(-1)
 }
 
 // Close closes all but the files that are still open.

@@ -28,7 +28,6 @@ func TestADeviceThatIsCutOffIsLeftAndUsedAgain(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s, ok := newSite(t, c.options...)
 			if !ok {
 				return

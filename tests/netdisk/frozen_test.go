@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/tests/mount"
 )
 
 const (
@@ -146,21 +148,28 @@ func (s *site) aside() {
 	}
 }
 
-// TestAProcessStartsBesideADeviceThatHangs needs root.
-func TestAProcessStartsBesideADeviceThatHangs(t *testing.T) {
+// TestAProcessStartsBesideADeviceThatDoesNotAnswer needs root.
+func TestAProcessStartsBesideADeviceThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	s, ok := newSite(t)
-	if !ok {
-		return
+	for name, c := range map[string]struct{ breaks, mends func(*mount.Remote) }{
+		"it hangs":      {(*mount.Remote).Freeze, (*mount.Remote).Thaw},
+		"it is cut off": {(*mount.Remote).Kill, func(r *mount.Remote) { r.Unmount(); r.Mount() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, ok := newSite(t, "dcache_timeout=1")
+			if !ok {
+				return
+			}
+			s.fill("before")
+			s.Stop()
+			c.breaks(s.remote[2])
+			s.Restart()
+			s.awaitDevice(1, "writeable")
+			s.awaitDevice(3, "writeable")
+			s.others()
+			c.mends(s.remote[2])
+			s.awaitDevice(2, "writeable")
+			s.wantAll()
+		})
 	}
-	s.fill("before")
-	s.Stop()
-	s.remote[2].Freeze()
-	s.Restart()
-	s.awaitDevice(1, "writeable")
-	s.awaitDevice(3, "writeable")
-	s.others()
-	s.remote[2].Thaw()
-	s.awaitDevice(2, "writeable")
-	s.wantAll()
 }

@@ -42,6 +42,9 @@ type site struct {
 	stored map[string][]byte // what was acknowledged, by its key
 }
 
+// caddyfile has more patience with nodes than the tracker has by itself: a host that does not answer
+// within two seconds, as on a machine with much else to do, is left out as a whole, and this is all
+// there is.
 const caddyfile = `{
 	mogilefs {
 		tracker {
@@ -49,6 +52,7 @@ const caddyfile = `{
 			database sqlite data/mogilefs.db
 			setting mogstored_stream_port STREAM
 			setting min_free_space 0
+			setting node_timeout 10
 		}
 		storage node1 {
 			root ROOT
