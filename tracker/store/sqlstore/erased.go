@@ -33,13 +33,16 @@ func (s *Store) FinishErased(ctx context.Context, erased ...store.Erased) error 
 		}
 		for until, claimed := range byClaim(items) {
 			for in := range inLists(fidsOf(claimed)) {
-				for _, text := range []string{
-					"DELETE FROM file_to_delete2 WHERE ? IN (0, nexttry) AND NOT EXISTS (SELECT 1 FROM file_on o WHERE o.fid = file_to_delete2.fid) AND ",
-					"UPDATE file_to_delete2 SET nexttry = UNIX_TIMESTAMP() WHERE nexttry = ? AND ",
-				} {
-					if _, err := t.exec(text+in.condition, in.after(until)...); err != nil {
-						return err
-					}
+				n, err := t.exec("DELETE FROM file_to_delete2 WHERE ? IN (0, nexttry) AND NOT EXISTS (SELECT 1 FROM file_on o WHERE o.fid = file_to_delete2.fid) AND "+in.condition,
+					in.after(until)...)
+				if err != nil {
+					return err
+				}
+				if n == int64(in.fids) { // none is left that has another copy, or is another's
+					continue
+				}
+				if _, err := t.exec("UPDATE file_to_delete2 SET nexttry = UNIX_TIMESTAMP() WHERE nexttry = ? AND "+in.condition, in.after(until)...); err != nil {
+					return err
 				}
 			}
 		}
@@ -51,11 +54,14 @@ func (s *Store) FinishErased(ctx context.Context, erased ...store.Erased) error 
 func forgetCopies(t *tx, copies []copyRow) error {
 	for some := range slices.Chunk(copies, perStatement) {
 		some = padded(some)
-		var args []any
+		var fids, pairs []any
 		for _, c := range some {
-			args = append(args, c.fid, c.dev)
+			fids, pairs = append(fids, c.fid), append(pairs, c.fid, c.dev)
 		}
-		if _, err := t.exec("DELETE FROM file_on WHERE "+repeated("(fid = ? AND devid = ?)", " OR ", len(some)), args...); err != nil {
+		// The fids are what the database finds the rows by. Of pairs joined by OR, MariaDB
+		// makes a tree first, which took a tenth of all its time for a deletion.
+		text := "DELETE FROM file_on WHERE fid IN (" + repeated("?", ", ", len(some)) + ") AND (fid, devid) IN (" + repeated("(?, ?)", ", ", len(some)) + ")"
+		if _, err := t.exec(text, append(fids, pairs...)...); err != nil {
 			return err
 		}
 	}

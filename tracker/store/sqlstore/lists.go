@@ -14,7 +14,7 @@ const perStatement = 100
 
 // statementSizes are the numbers of rows that statements name, so that few texts have to
 // be prepared: what is fewer names the last one again.
-var statementSizes = [...]int{1, 4, 16, perStatement}
+var statementSizes = [...]int{1, 4, 16, 40, perStatement}
 
 // padded repeats the last of at least one and at most perStatement rows until there are
 // as many as a statement names.
@@ -46,10 +46,11 @@ func repeated(text, between string, n int) string {
 	return strings.Repeat(text+between, n-1) + text
 }
 
-// inList is a condition on fids, with its parameters.
+// inList is a condition on so many fids, with its parameters.
 type inList struct {
 	condition string
 	args      []any
+	fids      int
 }
 
 // after is the parameters behind others.
@@ -60,7 +61,7 @@ func (in inList) after(others ...any) []any { return append(others, in.args...) 
 func inLists(fids []mogile.FID) iter.Seq[inList] {
 	return func(yield func(inList) bool) {
 		for some := range slices.Chunk(slices.Compact(slices.Sorted(slices.Values(fids))), perStatement) {
-			var in inList
+			in := inList{fids: len(some)}
 			for _, fid := range padded(some) {
 				in.args = append(in.args, fid)
 			}

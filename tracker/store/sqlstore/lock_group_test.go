@@ -8,16 +8,12 @@ import (
 // changeLocks asks for locks, or gives them back, as a group does.
 func changeLocks(t *testing.T, s *Store, back bool, names ...string) (had []bool, err error) {
 	t.Helper()
-	var asks []lockAsk
-	for _, name := range names {
-		asks = append(asks, lockAsk{name: name, back: back})
-	}
-	group := guests[lockAsk, bool](asks...)
-	err = s.db.database.(*serverDB).locks.changeSame(group)
+	group := guests[string, bool](names...)
+	err = s.db.database.(*serverDB).locks.changeAll(back, group)
 	for _, g := range group {
 		had = append(had, g.Got)
 		if g.In != (err == nil) {
-			t.Errorf("lock %s: got it taken in: %t; want %t", g.Asks.name, g.In, err == nil)
+			t.Errorf("lock %s: got it taken in: %t; want %t", g.Asks, g.In, err == nil)
 		}
 	}
 	return had, err

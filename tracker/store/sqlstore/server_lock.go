@@ -16,11 +16,12 @@ import (
 // serverLocks holds the locks of this process on a connection of its own: the server
 // gives them back when that ends, and so knows who has died. One connection holds any
 // number of them, so that many workers don't need as many connections. Those who come
-// while it is busy are served by the next statement together.
+// while it is busy are served by the next statement together. Nobody asks for a lock that is
+// asked for, or is being given back: the store's gates see to that.
 type serverLocks struct {
-	sessions *sessions
-	log      *zap.Logger
-	asks     *company.Company[lockAsk, bool]
+	sessions     *sessions
+	log          *zap.Logger
+	takes, backs *company.Company[string, bool] // by name
 
 	mu      sync.Mutex // guards all below; held while the server is asked
 	session *session   // nil until it is needed
@@ -30,31 +31,33 @@ type serverLocks struct {
 	failed  time.Time
 }
 
-// lockAsk is a lock that is wanted, or given back. Nobody asks for one that is asked for: the
-// store's gates see to that.
-type lockAsk struct {
-	name string
-	back bool
-}
-
-// lockPace is how long at least is between two statements about locks while they are in
-// demand: a job that does two thousand rows in a second has eight taken or given back then.
-const lockPace = 2 * time.Millisecond
+// How long at least is between two statements that take locks, and that give them back, while
+// there is demand: a job that does two thousand rows in a second has four taken at a time, and
+// twenty given back. Hardly anybody waits for the latter.
+const (
+	lockPace   = 2 * time.Millisecond
+	unlockPace = 10 * time.Millisecond
+)
 
 // locker is one of many who want a lock, or give one back. He gets whether he has, or had, it.
-type locker = company.Guest[lockAsk, bool]
+type locker = company.Guest[string, bool]
 
 func newServerLocks(s *sessions, log *zap.Logger) *serverLocks {
 	l := &serverLocks{sessions: s, log: log, held: map[string]struct{}{}}
-	l.asks = company.New(company.Rules[lockAsk, bool]{
-		Turns: 1, Most: maxChanges, Pace: lockPace, Patient: true,
-		Alone: func(ctx context.Context, ask lockAsk) (bool, error) {
-			had, err := l.change(ctx, ask.back, ask.name)
+	l.takes, l.backs = l.together(false, lockPace), l.together(true, unlockPace)
+	return l
+}
+
+// together serves those who take locks, or those who give them back.
+func (l *serverLocks) together(back bool, pace time.Duration) *company.Company[string, bool] {
+	return company.New(company.Rules[string, bool]{
+		Turns: 1, Most: maxTogether, Pace: pace, Patient: true,
+		Alone: func(ctx context.Context, name string) (bool, error) {
+			had, err := l.change(ctx, back, name)
 			return err == nil && had[0], err
 		},
-		Together: l.changeAll,
+		Together: func(group []*locker) { settle(group, l.changeAll(back, group)) },
 	})
-	return l
 }
 
 // errNotHeld: somebody gives back what went with a connection, or was taken from us.
@@ -62,7 +65,7 @@ var errNotHeld = errors.New("it was not held any more")
 
 // tryLock implements database.
 func (db *serverDB) tryLock(ctx context.Context, name string) (unlock func() error, err error) {
-	got, err := db.locks.asks.Ask(ctx, lockAsk{name: name})
+	got, err := db.locks.takes.Ask(ctx, name)
 	switch {
 	case err != nil:
 		return nil, err
@@ -70,7 +73,7 @@ func (db *serverDB) tryLock(ctx context.Context, name string) (unlock func() err
 		return nil, store.ErrLocked
 	}
 	return func() error {
-		had, err := db.locks.asks.Ask(context.WithoutCancel(ctx), lockAsk{name: name, back: true})
+		had, err := db.locks.backs.Ask(context.WithoutCancel(ctx), name)
 		switch {
 		case errors.Is(err, errClosed):
 			return nil // it went with its connection
@@ -81,30 +84,13 @@ func (db *serverDB) tryLock(ctx context.Context, name string) (unlock func() err
 	}, nil
 }
 
-// changeAll gives back and takes what a group asks for, each in one statement.
-func (l *serverLocks) changeAll(group []*locker) {
-	var taking, giving []*locker
-	for _, g := range group {
-		if g.Asks.back {
-			giving = append(giving, g)
-		} else {
-			taking = append(taking, g)
-		}
-	}
-	for _, same := range [][]*locker{giving, taking} {
-		if len(same) > 0 {
-			settle(same, l.changeSame(same))
-		}
-	}
-}
-
-// changeSame is for those who ask for the same.
-func (l *serverLocks) changeSame(group []*locker) error {
+// changeAll is for a group, in one statement.
+func (l *serverLocks) changeAll(back bool, group []*locker) error {
 	names := make([]string, len(group))
 	for i, g := range group {
-		names[i] = g.Asks.name
+		names[i] = g.Asks
 	}
-	had, err := l.change(context.Background(), group[0].Asks.back, names...)
+	had, err := l.change(context.Background(), back, names...)
 	if err != nil {
 		return err
 	}
@@ -209,7 +195,8 @@ func (l *serverLocks) connect(ctx context.Context) error {
 }
 
 func (l *serverLocks) close() error {
-	l.asks.Close()
+	l.takes.Close()
+	l.backs.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.session == nil {
