@@ -21,15 +21,8 @@ func (j *Jobs) Copy(ctx context.Context, fid mogile.FID, from, to mogile.DevID) 
 }
 
 func (r *replicator) copyTo(ctx context.Context, fid mogile.FID, from, to mogile.DevID) (refusal string, err error) {
-	release, err := r.store.Lock(ctx, lockOf(fid), lockWait)
-	if errors.Is(err, store.ErrLocked) {
-		return string(locked), nil
-	}
-	if err != nil {
-		return "", err
-	}
+	a, release, res, err := r.take(ctx, store.Item{FID: fid})
 	defer release()
-	a, res, err := r.begin(ctx, store.Item{FID: fid})
 	if res != "" || err != nil {
 		return string(res), err
 	}

@@ -28,12 +28,13 @@ type remover struct {
 	store deleteStore
 	live  *topology.Live
 	nodes Deleter
+	aside func(release func()) // gives a lock back, which nobody has to wait for
 	log   *zap.Logger
 }
 
-func newRemover(config Config) *remover {
+func newRemover(config Config, aside func(func())) *remover {
 	return &remover{
-		store: config.Store, live: config.Topology, nodes: config.Nodes,
+		store: config.Store, live: config.Topology, nodes: config.Nodes, aside: aside,
 		log: config.Logger.With(zap.String("job", string(Delete))),
 	}
 }
@@ -83,8 +84,8 @@ func (r *remover) do(ctx context.Context, w crew.Work) (crew.Outcome, error) {
 	if err != nil {
 		return crew.Outcome{}, fmt.Errorf("delete: %w", err)
 	}
-	// The rest of 3 comes after the lock is free. Whoever has it then finds no file.
-	defer release()
+	// The rest of 3 may come after the lock is free. Whoever has it then finds no file.
+	defer r.aside(release)
 	gone, out := r.eraseAll(ctx, w)
 	if out.Fate == crew.Finished {
 		out.Gone = gone

@@ -171,12 +171,13 @@ func New(config Config) *Jobs {
 		Store: config.Store, Topology: config.Topology, Nodes: config.Nodes,
 		Logger: config.Logger.With(zap.String("job", string(Monitor))),
 	})
-	j := &Jobs{monitor: seer, replicator: newReplicator(config), wanted: map[Name]int{Monitor: 1, Master: 1}}
+	j := &Jobs{monitor: seer, wanted: map[Name]int{Monitor: 1, Master: 1}}
+	j.replicator = newReplicator(config, j.wg.Go)
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	hands := new(crew.Hands)
 	j.crews = map[Name]*crew.Crew{
 		Replicate: newCrew(config, hands, Replicate, j.replicator.queue(config.Store), j.replicator.moves()),
-		Delete:    newCrew(config, hands, Delete, newRemover(config).queue()),
+		Delete:    newCrew(config, hands, Delete, newRemover(config, j.wg.Go).queue()),
 	}
 	j.reaper = newReaper(config, j.crews[Replicate].Wake)
 	j.crews[Fsck] = newCrew(config, hands, Fsck, newInspector(config, j.crews[Replicate].Wake).queue())

@@ -158,16 +158,9 @@ func (r *replicator) doMove(ctx context.Context, w crew.Work) (crew.Outcome, err
 // move takes the copy away from the device that a row names, when the policy is content
 // without it; what is lacking then is first made, on the devices that the row names.
 func (r *replicator) move(ctx context.Context, item store.Item) (result, error) {
-	release, err := r.store.Lock(ctx, lockOf(item.FID), lockWait)
-	if errors.Is(err, store.ErrLocked) {
-		return locked, nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer release()
 	// The very bytes that go are copied: whatever they are worth, nothing is lost by it.
-	a, res, err := r.begin(ctx, item)
+	a, release, res, err := r.take(ctx, item)
+	defer r.aside(release)
 	if res != "" || err != nil {
 		return res, err
 	}

@@ -91,15 +91,16 @@ type replicator struct {
 	changed func(domain mogile.DomainName, key mogile.Key)
 	copied  func(bytes int64)
 	rand    func() float64
+	aside   func(release func()) // gives a lock back, which nobody has to wait for
 	log     *zap.Logger
 	slots   *slots
 	teller  teller
 }
 
-func newReplicator(config Config) *replicator {
+func newReplicator(config Config, aside func(func())) *replicator {
 	return &replicator{
 		store: config.Store, live: config.Topology, nodes: config.Nodes,
-		changed: config.Changed, copied: config.Tally.Copied.Add, rand: config.Rand, slots: newSlots(config.CopiesPerDevice),
+		changed: config.Changed, copied: config.Tally.Copied.Add, rand: config.Rand, aside: aside, slots: newSlots(config.CopiesPerDevice),
 		log: config.Logger.With(zap.String("job", string(Replicate))),
 	}
 }
@@ -140,15 +141,8 @@ func (r *replicator) replicate(ctx context.Context, w crew.Work, told *story) (r
 			return res, nil
 		}
 	}
-	release, err := r.store.Lock(ctx, lockOf(item.FID), lockWait)
-	if errors.Is(err, store.ErrLocked) {
-		return locked, nil
-	}
-	if err != nil {
-		return "", err
-	}
-	defer release()
-	a, res, err := r.begin(ctx, item)
+	a, release, res, err := r.take(ctx, item)
+	defer r.aside(release)
 	if a != nil {
 		a.story = told
 		a.tell(r.live.Snapshot())
@@ -206,6 +200,19 @@ type attempt struct {
 	story                *story         // for the log
 
 	leaving // what of it is to go
+}
+
+// take begins with a file under its fid's lock. release must be called, whatever comes of it.
+func (r *replicator) take(ctx context.Context, item store.Item) (a *attempt, release func(), res result, err error) {
+	release, err = r.store.Lock(ctx, lockOf(item.FID), lockWait)
+	switch {
+	case errors.Is(err, store.ErrLocked):
+		return nil, func() {}, locked, nil
+	case err != nil:
+		return nil, func() {}, "", err
+	}
+	a, res, err = r.begin(ctx, item)
+	return a, release, res, err
 }
 
 // begin fetches what is known of the file. A result says that there is nothing to try.
