@@ -36,6 +36,24 @@ func TestDeleteRemovesEveryCopyAndThenTheRow(t *testing.T) {
 	}
 }
 
+func TestTheNextFileDoesNotWaitForALockToBeGivenBack(t *testing.T) {
+	r := newRig(t, twice, one)
+	r.hire(job.Config{Workers: map[job.Name]int{job.Delete: 1}})
+	r.store.unlock = make(chan struct{})
+	t.Cleanup(func() { close(r.store.unlock) })
+	fids := []mogile.FID{r.doomed(1), r.doomed(1)}
+	r.start()
+	r.jobs.Wake(store.DeleteQueue)
+	for range fids {
+		if got := r.await(); got.fate != "finished" {
+			t.Fatalf("got %+v; want it finished while no lock was given back", got)
+		}
+	}
+	for _, fid := range fids {
+		r.wantCopies(fid)
+	}
+}
+
 // Each node answers only when the other one was asked, too.
 func TestDeleteAsksAllNodesAtOnce(t *testing.T) {
 	r := newRig(t, twice, one, two)

@@ -41,7 +41,8 @@ type watchedStore struct {
 	sweepAge time.Duration       // what that sweep was asked for
 	sweeps   sync.Once
 
-	beforeFinish func() // or nil
+	beforeFinish func()        // or nil
+	unlock       chan struct{} // those of fids are given back when it is closed; or nil
 }
 
 func (s *watchedStore) SweepUploads(ctx context.Context, age time.Duration, limit int) (n int, err error) {
@@ -171,12 +172,20 @@ func (s *watchedStore) Park(ctx context.Context, q store.QueueName, fid mogile.F
 
 // Lock fails for fids only: the monitor takes a lock too, whenever it likes.
 func (s *watchedStore) Lock(ctx context.Context, name string, wait time.Duration) (func(), error) {
-	if strings.HasPrefix(name, "mgfs:fid:") {
-		if err := s.call("Lock"); err != nil {
-			return nil, err
-		}
+	if !strings.HasPrefix(name, "mgfs:fid:") {
+		return s.Store.Lock(ctx, name, wait)
 	}
-	return s.Store.Lock(ctx, name, wait)
+	if err := s.call("Lock"); err != nil {
+		return nil, err
+	}
+	release, err := s.Store.Lock(ctx, name, wait)
+	if err != nil || s.unlock == nil {
+		return release, err
+	}
+	return func() {
+		<-s.unlock
+		release()
+	}, nil
 }
 
 func (s *watchedStore) FileByFID(ctx context.Context, fid mogile.FID) (store.File, error) {
