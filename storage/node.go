@@ -260,11 +260,20 @@ func (n *Node) OpenCopy(dev mogile.DevID, fid mogile.FID) (*os.File, error) {
 
 // SizeOfCopy returns the length of a fid's file; fs.ErrNotExist when it is absent.
 func (n *Node) SizeOfCopy(dev mogile.DevID, fid mogile.FID) (int64, error) {
-	d, err := n.devices.get(dev)
+	f, err := n.openCopy(dev, fid)
 	if err != nil {
 		return 0, err
 	}
-	return d.Size(copyName(dev, fid))
+	defer f.Release()
+	return f.Size(), nil
+}
+
+func (n *Node) openCopy(dev mogile.DevID, fid mogile.FID) (*file, error) {
+	d, err := n.devices.get(dev)
+	if err != nil {
+		return nil, err
+	}
+	return n.files.Open(d.Device, copyName(dev, fid))
 }
 
 // ReadCopy fills p with the bytes of a fid's file from off on, and returns the file's length and
@@ -272,11 +281,7 @@ func (n *Node) SizeOfCopy(dev mogile.DevID, fid mogile.FID) (int64, error) {
 // over stays open between reads. When the file has not so many bytes, p is not filled, and
 // the length says so.
 func (n *Node) ReadCopy(dev mogile.DevID, fid mogile.FID, p []byte, off int64) (length int64, modified time.Time, err error) {
-	d, err := n.devices.get(dev)
-	if err != nil {
-		return 0, time.Time{}, err
-	}
-	f, err := n.files.Open(d.Device, copyName(dev, fid))
+	f, err := n.openCopy(dev, fid)
 	if err != nil {
 		return 0, time.Time{}, err
 	}

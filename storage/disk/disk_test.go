@@ -386,24 +386,3 @@ func TestSweepsNeverTakeWhatIsBeingWritten(t *testing.T) {
 		}
 	}
 }
-
-func TestSizeIsThatOfAFile(t *testing.T) {
-	d := device(t, nil)
-	if err := put(d, "0/f", "hello"); err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]struct {
-		n   int64
-		err error
-	}{"0/f": {5, nil}, "0/g": {0, fs.ErrNotExist}, "0": {0, disk.ErrIsDir}} {
-		if n, err := d.Size(name); n != want.n || !errors.Is(err, want.err) {
-			t.Errorf("%s: got %d, %v; want %d, %v", name, n, err, want.n, want.err)
-		}
-	}
-	if err := os.RemoveAll(d.Path()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.Size("0/f"); err == nil || errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("device is gone: got %v; want an error that does not say the file is", err)
-	}
-}

@@ -80,25 +80,6 @@ func (d *Device) Open(name string) (Reader, error) {
 	return r, nil
 }
 
-// Size returns a file's length; fs.ErrNotExist when it is absent.
-func (d *Device) Size(name string) (int64, error) {
-	r, err := d.Open(name)
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	info, err := r.Stat()
-	switch {
-	case err != nil:
-		return 0, fmt.Errorf("size of %s: %w", name, err)
-	case info.IsDir():
-		return 0, fmt.Errorf("size of %s: %w", name, ErrIsDir)
-	case !info.Mode().IsRegular():
-		return 0, fmt.Errorf("size of %s: it is no file: %w", name, fs.ErrNotExist)
-	}
-	return info.Size(), nil
-}
-
 func (d *Device) openReader(name string) (Reader, error) {
 	if d.Remote() {
 		f, err := guard.Try(d.reading, func() (*os.File, error) { return d.openFile(name) }, func(f *os.File) { f.Close() })
