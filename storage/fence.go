@@ -5,10 +5,10 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"sync"
-	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/mogilefs/caddy-mogilefs/complaint"
 )
 
 // Peers is some of those who may connect. The zero value is nobody.
@@ -30,7 +30,7 @@ type Fence struct {
 	// Log is told of who is refused, now and then; nil logs nothing.
 	Log *zap.Logger
 
-	complaint complaint
+	complaint complaint.Complaint
 }
 
 // Admits reports whether a request may go on to the node. One that may not is answered.
@@ -43,7 +43,7 @@ func (f *Fence) Admits(w http.ResponseWriter, r *http.Request) bool {
 	if peers.Anybody || f.has(peers, r) {
 		return true
 	}
-	f.complaint.warn(f.Log, "refused a stranger to the storage node",
+	f.complaint.Warn(f.Log, "refused a stranger to the storage node",
 		zap.String("client", r.RemoteAddr), zap.String("method", r.Method), zap.String("path", r.URL.Path),
 		zap.String("way out", "when it is one of yours, add its address, or its network, to the storage node's "+word))
 	refuseUnread(w, r)
@@ -76,37 +76,4 @@ func addrOf(text string) netip.Addr {
 		return netip.Addr{}
 	}
 	return parsed.Addr().Unmap().WithZone("") // no range has a zone
-}
-
-// complainEvery is how often the log repeats what any stranger can cause.
-const complainEvery = 10 * time.Second
-
-// complaint is a warning that strangers can cause as often as they like. It is logged
-// now and then, with how many times it was not. The zero value is ready.
-type complaint struct {
-	mu     sync.Mutex // guards what follows
-	said   time.Time
-	unsaid int
-}
-
-func (c *complaint) warn(log *zap.Logger, text string, fields ...zap.Field) {
-	if log == nil {
-		return
-	}
-	if others, due := c.due(time.Now()); due {
-		log.Warn(text, append(fields, zap.Int("others before", others))...)
-	}
-}
-
-// due reports whether it is to be said now, and how often it was not since.
-func (c *complaint) due(now time.Time) (others int, due bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.said.IsZero() && now.Sub(c.said) < complainEvery {
-		c.unsaid++
-		return 0, false
-	}
-	others = c.unsaid
-	c.said, c.unsaid = now, 0
-	return others, true
 }

@@ -5,10 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
-	"time"
-
-	"go.uber.org/zap"
 )
 
 // defaultConnections is far more than the clients of a large site have; an idle one
@@ -97,34 +93,4 @@ func peerOf(conn net.Conn) netip.Addr {
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	return netip.Addr{}
-}
-
-// complainEvery is how often the log repeats what any stranger can cause.
-const complainEvery = 10 * time.Second
-
-// complaint is a warning that strangers can cause as often as they like. It is logged
-// now and then, with how many times it was not.
-type complaint struct {
-	mu     sync.Mutex // guards what follows
-	said   time.Time
-	unsaid int
-}
-
-func (c *complaint) warn(log *zap.Logger, text string, fields ...zap.Field) {
-	if others, due := c.due(); due {
-		log.Warn(text, append(fields, zap.Int("others before", others))...)
-	}
-}
-
-// due reports whether it is to be said now, and how often it was not since.
-func (c *complaint) due() (others int, due bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.said.IsZero() && time.Since(c.said) < complainEvery {
-		c.unsaid++
-		return 0, false
-	}
-	others = c.unsaid
-	c.said, c.unsaid = time.Now(), 0
-	return others, true
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/mogilefs/caddy-mogilefs/complaint"
 )
 
 func TestWhoMayConnectAndWhoMayAdminister(t *testing.T) {
@@ -100,7 +102,7 @@ func TestStrangersAreClosedWithoutAWordAndLogged(t *testing.T) {
 		if got := b.stat("connections_not_allowed"); got != "3" {
 			t.Errorf("connections_not_allowed: got %q; want 3", got)
 		}
-		<-time.After(complainEvery)
+		<-time.After(complaint.Every)
 		b.dialFrom("10.0.0.6").end()
 		synctest.Wait() // it is closed first, and logged then
 		entries := b.logs.FilterMessageSnippet("not allowed").AllUntimed()

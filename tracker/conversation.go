@@ -183,7 +183,7 @@ func (c *conversation) mayAdminister(command string) bool {
 		return true
 	}
 	c.refused.commands.Add(1)
-	c.refused.ofCommand.warn(c.log, "command refused: the client is no operator", zap.String("command", command),
+	c.refused.ofCommand.Warn(c.log, "command refused: the client is no operator", zap.String("command", command),
 		zap.Stringer("client", c.peer), zap.String("way out", "add it to the tracker's admin_allow"))
 	return false
 }

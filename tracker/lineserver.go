@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/mogilefs/caddy-mogilefs/complaint"
 	"github.com/mogilefs/caddy-mogilefs/tally"
 	"github.com/mogilefs/caddy-mogilefs/tracker/command"
 )
@@ -107,7 +108,7 @@ const (
 type counters struct {
 	strangers, crowd, crowdOfOne, commands atomic.Int64
 
-	ofStranger, ofCrowd, ofCrowdOfOne, ofCommand complaint
+	ofStranger, ofCrowd, ofCrowdOfOne, ofCommand complaint.Complaint
 }
 
 func newLineServer(config lineConfig) *lineServer {
@@ -208,10 +209,10 @@ func (s *lineServer) accepted(conn net.Conn) {
 	}
 }
 
-func (s *lineServer) refuse(conn net.Conn, count *atomic.Int64, c *complaint, text string, fields ...zap.Field) {
+func (s *lineServer) refuse(conn net.Conn, count *atomic.Int64, c *complaint.Complaint, text string, fields ...zap.Field) {
 	_ = conn.Close()
 	count.Add(1)
-	c.warn(s.log, text, fields...)
+	c.Warn(s.log, text, fields...)
 }
 
 // admission is what becomes of a connection.

@@ -34,8 +34,10 @@ var table = map[string]row{
 	".":      {ours: []string{"caddymodule"}},
 	"mogile": {},
 	"tally":  {ours: []string{"mogile"}},
-	"cache":  {ours: []string{"mogile", "tally"}, libs: []string{zapLib, syncLib, "github.com/dgraph-io/ristretto/v2"}},
-	"edge":   {ours: []string{"mogile", "tally", "cache", "edge/..."}, libs: []string{zapLib, syncLib}},
+
+	"complaint": {libs: []string{zapLib}},
+	"cache":     {ours: []string{"mogile", "tally"}, libs: []string{zapLib, syncLib, "github.com/dgraph-io/ristretto/v2"}},
+	"edge":      {ours: []string{"mogile", "tally", "cache", "edge/..."}, libs: []string{zapLib, syncLib}},
 
 	"edge/health":    {ours: []string{"mogile"}, libs: []string{zapLib}},
 	"edge/semantics": {ours: []string{"mogile"}},
@@ -49,7 +51,7 @@ var table = map[string]row{
 
 	"tracker": {
 		ours: []string{
-			"mogile", "tally", "tracker/command", "tracker/job", "tracker/node", "tracker/policy",
+			"mogile", "tally", "complaint", "tracker/command", "tracker/job", "tracker/node", "tracker/policy",
 			"tracker/protocol", "tracker/store", "tracker/topology",
 		},
 		libs:  []string{zapLib, syncLib, timeLib},
@@ -123,7 +125,7 @@ var table = map[string]row{
 	"tracker/store/storetest": {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
 	"storage": {
-		ours:  []string{"mogile", "tally", "storage/blockdev", "storage/disk", "storage/openfiles", "storage/sidechannel"},
+		ours:  []string{"mogile", "tally", "complaint", "storage/blockdev", "storage/disk", "storage/openfiles", "storage/sidechannel"},
 		libs:  []string{zapLib, syncLib, sysLib},
 		tests: []string{"storage/disk/disktest", "tests/mount"},
 	},
