@@ -11,12 +11,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mogilefs/caddy-mogilefs/cli"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tests/installation"
+	"github.com/mogilefs/caddy-mogilefs/tests/process"
 	"github.com/mogilefs/caddy-mogilefs/tracker"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 )
@@ -350,5 +352,21 @@ func TestDebugFindsTheCopyThatIsWrong(t *testing.T) {
 	stdout, _, code = r.try(nil, "debug", "--key=f", "--json")
 	if code != 1 || !strings.Contains(stdout, "File copy is missing: 404 Not Found") || !strings.Contains(stdout, `"observed_state": "writeable"`) {
 		t.Errorf("removed: got %d and\n%s\nwant 1 and that it is missing", code, stdout)
+	}
+	if strings.Contains(stdout, `"checks"`) {
+		t.Errorf("got\n%s\nwant nothing of checks before one ran", stdout)
+	}
+	var errs bytes.Buffer
+	env := cli.Env{Stdout: io.Discard, Stderr: &errs, Program: "caddy mogilefs"}
+	if code := cli.Run(t.Context(), env, cli.Root(nil), []string{"fsck", "start", "--trackers=" + r.Tracker}); code != 0 {
+		t.Fatalf("fsck start: got %d, %s", code, errs.String())
+	}
+	process.Eventually(t, time.Minute, "file that debug knows the check of", func() bool {
+		stdout, _, _ = r.try(nil, "debug", "--key=f")
+		return strings.Contains(stdout, ": MISS on dev2\n") && strings.Contains(stdout, ": REPL\n")
+	})
+	r.AwaitJobs()
+	if stdout, _ = r.do("debug", "--key=f", "--json"); !strings.Contains(stdout, `"event": "MISS"`) {
+		t.Errorf("checked: got\n%s\nwant what the check said", stdout)
 	}
 }

@@ -44,9 +44,13 @@ type debugJSON struct {
 	Copies []copyJSON                   `json:"copies"`
 	Rows   map[string]map[string]string `json:"rows"`
 	// Devices are those that the tracker has recorded.
-	Devices  string   `json:"devids"`
-	Checksum string   `json:"checksum"`
-	Troubles []string `json:"troubles,omitempty"`
+	Devices  string `json:"devids"`
+	Checksum string `json:"checksum"`
+	// Checks are the entries of fsck's log about the file, as far as they were found.
+	Checks   []checkJSON `json:"checks,omitempty"`
+	Troubles []string    `json:"troubles,omitempty"`
+
+	said checks
 }
 
 // rowNames are the tables whose rows file_debug tells, beside the file's own.
@@ -90,6 +94,10 @@ func runDebug(ctx context.Context, c *frame.Call) error {
 	d := debugJSON{Rows: rowsOf(v), Devices: v["devids"], Checksum: v["checksum"], Copies: []copyJSON{}}
 	d.look(ctx, s, v, devices, how)
 	d.judge()
+	if fid := d.fid(); fid != "" {
+		d.said = checksOf(ctx, trackers, fid)
+		d.Checks = d.said.Entries
+	}
 	if err := c.Show(frame.Listing{JSON: d, Plain: func(w io.Writer) { d.write(w, how, c.OutTerminal) }}); err != nil {
 		return err
 	}
@@ -212,6 +220,17 @@ func (d *debugJSON) write(w io.Writer, how string, people bool) {
 		fmt.Fprintf(w, "- Raw devids: %s\n", d.Devices)
 	}
 	fmt.Fprintf(w, "- Stored checksum: %s\n", d.Checksum)
+	d.said.write(w)
+}
+
+// fid is the file's, when one of the rows tells.
+func (d *debugJSON) fid() string {
+	for _, row := range d.Rows {
+		if row["fid"] != "" {
+			return row["fid"]
+		}
+	}
+	return ""
 }
 
 func writeRow(w io.Writer, title string, row map[string]string) {
