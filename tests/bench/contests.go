@@ -22,15 +22,16 @@ func (s *servers) contests() []contest {
 	return []contest{
 		{"GET a 30 KiB file", "requests", readers, []rival{
 			{name: "mogilefs, local copy", measure: wrk(readers, "http://"+s.edge+"/aqua.jpg"), server: caddy},
-			{name: "Caddy file_server", measure: wrk(readers, "http://"+s.files+"/aqua.jpg"), server: caddy},
+			{name: "Caddy file_server", measure: wrk(readers, "http://"+s.files+"/aqua.jpg"), server: caddy, aim: 1.7},
 			{name: "nginx static", measure: wrk(readers, "http://"+s.nginx+"/aqua.jpg"), server: nginx},
+			{name: "Caddy respond, from memory", measure: wrk(readers, "http://"+s.respond+"/aqua.jpg"), server: caddy, aim: 0.85},
 		}},
 		{"GET 30 KiB from memory", "requests", readers, []rival{
 			{name: "mogilefs, content cache", measure: wrk(readers, "http://"+s.cached+"/aqua.jpg"), server: caddy},
 			{name: "Caddy respond", measure: wrk(readers, "http://"+s.respond+"/aqua.jpg"), server: caddy, aim: 0.95},
 		}},
 		{"durable upload of 4 KiB", "files", uploaders, []rival{
-			{name: "mogilefs, one copy", measure: s.uploads, server: caddy},
+			{name: "mogilefs, one copy", measure: uploadsTo(s.edge, smallFile), server: caddy},
 			{name: bareName, measure: bareFiles(s.dir, uploaders)},
 		}},
 	}
@@ -74,16 +75,18 @@ func timed(ctx context.Context, n int, d time.Duration, step func(ctx context.Co
 	return outcome{perSecond, took}, err
 }
 
-// uploads puts small files under new keys.
-func (s *servers) uploads(ctx context.Context, d time.Duration) (result, error) {
-	body := make([]byte, smallFile)
-	via := &http.Transport{MaxIdleConnsPerHost: uploaders}
-	defer via.CloseIdleConnections()
-	run := time.Now().UnixNano()
-	got, err := timed(ctx, uploaders, d, func(ctx context.Context, w, i int) error {
-		return put(ctx, via, fmt.Sprintf("http://%s/%d/%d/%d.jpg", s.edge, run, w, i), body)
-	})
-	return got.result(), err
+// uploadsTo puts files of a size under new keys.
+func uploadsTo(edge string, size int) func(context.Context, time.Duration) (result, error) {
+	body := make([]byte, size)
+	return func(ctx context.Context, d time.Duration) (result, error) {
+		via := &http.Transport{MaxIdleConnsPerHost: uploaders}
+		defer via.CloseIdleConnections()
+		run := time.Now().UnixNano()
+		got, err := timed(ctx, uploaders, d, func(ctx context.Context, w, i int) error {
+			return put(ctx, via, fmt.Sprintf("http://%s/%d/%d/%d.jpg", edge, run, w, i), body)
+		})
+		return got.result(), err
+	}
 }
 
 const bareName = "bare files: write, sync, rename, sync directory"

@@ -18,6 +18,7 @@ type installation struct {
 	dsn                                 string
 	root                                string // of the devices
 	tracker, node, management, adminAPI string
+	edge                                string
 	// pictures stay as they are; doomed are to be deleted.
 	pictures, doomed files
 }
@@ -41,7 +42,7 @@ func install(ctx context.Context, caddy string, e *engine, pictures, doomed int,
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	if err := freeAddrs(&i.tracker, &i.node, &i.management, &i.adminAPI); err != nil {
+	if err := freeAddrs(&i.tracker, &i.node, &i.management, &i.adminAPI, &i.edge); err != nil {
 		return nil, err
 	}
 	if err := i.run(ctx, caddy); err != nil {
@@ -107,7 +108,13 @@ func (i *installation) caddyfile() string {
 http://%[7]s {
 	mogilefs_storage node1
 }
-`, i.adminAPI, i.tracker, i.engine.word, i.dsn, port(i.management), i.root, i.node, i.management)
+http://%[9]s {
+	mogilefs images {
+		methods GET PUT
+		class single
+	}
+}
+`, i.adminAPI, i.tracker, i.engine.word, i.dsn, port(i.management), i.root, i.node, i.management, i.edge)
 }
 
 func port(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }

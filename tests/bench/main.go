@@ -5,6 +5,9 @@
 //
 //   - http: reads and durable uploads through the edge, beside Caddy's file_server, nginx
 //     and bare files, over the same bytes. All sites have one handler and no access log;
+//   - edge: reads of a copy on a node in another process, beside Caddy's reverse_proxy to it;
+//     reads of keys that no cache knows, each once; and uploads of pictures: on the first of
+//     the databases, with a hundred thousand files;
 //   - watched: what it costs to be watched: the same reads with metrics scraped every second, when nobody
 //     looks, and in a build that counts nothing; and with one trace in a hundred, beside Caddy's tracing
 //     in that build;
@@ -63,7 +66,7 @@ func parseOptions() (o options, err error) {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.DurationVar(&o.each, "time", 3*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk with a journal")
-	parts := flag.String("parts", "http,watched,storage,tracker,jobs", "what is measured: http, watched, storage, tracker, jobs, metadata, growth")
+	parts := flag.String("parts", "http,edge,watched,storage,tracker,jobs", "what is measured: http, edge, watched, storage, tracker, jobs, metadata, growth")
 	on := flag.String("on", "mariadb,sqlite,postgresql", "the databases of the trackers")
 	only := flag.String("only", "", "the work of nodes, trackers and jobs whose name matches")
 	flag.IntVar(&o.files, "files", 100_000, "how many files a tracker has")
@@ -73,7 +76,7 @@ func parseOptions() (o options, err error) {
 	o.parts = strings.Split(*parts, ",")
 	for _, part := range o.parts {
 		if measures[part] == nil {
-			return o, fmt.Errorf("unknown part %q: want some of http, watched, storage, tracker, jobs, metadata, growth", part)
+			return o, fmt.Errorf("unknown part %q: want some of http, edge, watched, storage, tracker, jobs, metadata, growth", part)
 		}
 	}
 	if o.engines, err = enginesOf(*on); err != nil {
@@ -117,7 +120,7 @@ func run(ctx context.Context, o options) (err error) {
 
 // measures is the parts by name.
 var measures = map[string]func(ctx context.Context, o options, dir, caddy string) error{
-	"http": measureHTTP, "watched": measureWatched, "storage": measureStorage, "tracker": measureTracker, "jobs": measureJobs, "growth": measureGrowth,
+	"http": measureHTTP, "edge": measureEdge, "watched": measureWatched, "storage": measureStorage, "tracker": measureTracker, "jobs": measureJobs, "growth": measureGrowth,
 	"metadata": measureMetadata,
 }
 

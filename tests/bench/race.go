@@ -124,7 +124,7 @@ func (a *times) add(ctx context.Context, t task, i *installation, d time.Duratio
 }
 
 // workers is how many of them a job has by default.
-var workers = map[string]int{"replicate": 4, "delete": 2}
+var workers = map[string]int{"replicate": 24, "delete": 16}
 
 // spent is the processor time that all who take part have used, in seconds.
 type spent struct{ tracker, database, load float64 }
