@@ -30,8 +30,11 @@ var tools = map[string]string{
 func newStation(t *testing.T) *station {
 	t.Helper()
 	s := &station{t: t, home: t.TempDir(), cluster: process.NewCluster(t, process.ClusterOptions{})}
+	// The race detector would make each of the many commands a second slower; it looks at the
+	// cluster, and at what commands do in the tests of the package cli.
+	binary := process.PlainBinary(t)
 	for tool, command := range tools {
-		script := fmt.Sprintf("#!/bin/sh\nexec '%s' mogilefs %s \"$@\"\n", process.Binary(t), command)
+		script := fmt.Sprintf("#!/bin/sh\nexec '%s' mogilefs %s \"$@\"\n", binary, command)
 		if err := os.WriteFile(filepath.Join(s.home, tool), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -199,7 +202,7 @@ func TestConfigFilesHaveTheirOrder(t *testing.T) {
 // TestCaddyDescribesTheCommands has the manual pages and the completion of Caddy know ours.
 func TestCaddyDescribesTheCommands(t *testing.T) {
 	s := newStation(t)
-	caddy := process.Binary(t)
+	caddy := process.PlainBinary(t)
 	s.must(caddy + " manpage --directory man 2>manpage.log")
 	page, err := os.ReadFile(filepath.Join(s.home, "man", "caddy-mogilefs-host-add.8"))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -18,12 +19,19 @@ func Binary(t testing.TB) string {
 	return build(t, "caddy-race", "-race")
 }
 
-// PlainBinary builds cmd/caddy as users do, for tests that measure memory: the
-// race detector multiplies it.
+// PlainBinary builds cmd/caddy as users do, for tests that measure memory, which the
+// race detector multiplies, or start many short commands.
 func PlainBinary(t testing.TB) string {
 	t.Helper()
 	return build(t, "caddy-plain")
 }
+
+// built is the binaries that this process has built, by name: to find that there is
+// nothing left to do takes go a second, too.
+var built = struct {
+	mu    sync.Mutex // guards paths, and held while one is built
+	paths map[string]string
+}{paths: map[string]string{}}
 
 // build builds into bin/ at the root of the repository. All test packages share
 // the result: one builds while the others wait for the lock, and find that there
@@ -31,6 +39,11 @@ func PlainBinary(t testing.TB) string {
 // build cache makes the next ones short.
 func build(t testing.TB, name string, flags ...string) string {
 	t.Helper()
+	built.mu.Lock()
+	defer built.mu.Unlock()
+	if path := built.paths[name]; path != "" {
+		return path
+	}
 	if ready := os.Getenv(binaryVariable); ready != "" {
 		return ready
 	}
@@ -47,6 +60,7 @@ func build(t testing.TB, name string, flags ...string) string {
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build cmd/caddy: %v\n%s", err, text)
 	}
+	built.paths[name] = out
 	return out
 }
 
