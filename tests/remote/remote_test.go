@@ -197,9 +197,10 @@ func (r *readers) stop() {
 // what is known there it leaves alone.
 func TestANodeEntersItselfWhenItsTrackerComes(t *testing.T) {
 	c := plain(t, options{})
-	if log := c.node.Tail(); !strings.Contains(log, "the trackers don't know this storage node yet") || !strings.Contains(log, "entered in the trackers") {
-		t.Errorf("got the node's log\n%s\nwant to read of the tries and the success", log)
-	}
+	process.Eventually(t, 30*time.Second, "log of the tries and the success", func() bool {
+		log := c.node.Tail()
+		return strings.Contains(log, "the trackers don't know this storage node yet") && strings.Contains(log, "entered in the trackers")
+	})
 	hosts, err := c.client.Hosts(t.Context())
 	if err != nil || len(hosts) != 1 || hosts[0].Name != "node1" || hosts[0].State != mogile.HostAlive ||
 		mogile.HostAddr(hosts[0].IP, hosts[0].Port) != c.nodeAddr {
