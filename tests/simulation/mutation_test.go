@@ -90,16 +90,6 @@ func (s greedy) Finish(ctx context.Context, q store.QueueName, items ...store.It
 	return s.trackerStore.Finish(ctx, q, items...)
 }
 
-// sure takes a failed copy back without a look whether another tracker has recorded it.
-type sure struct{ *trackerStore }
-
-func (s sure) Devices(ctx context.Context, fid mogile.FID) ([]mogile.DevID, error) {
-	if isCalledBy(".discard") {
-		return nil, nil
-	}
-	return s.trackerStore.Devices(ctx, fid)
-}
-
 // careless forgets a file that went while it was copied.
 type careless struct{ *trackerStore }
 
@@ -141,8 +131,7 @@ var mutants = map[string]struct {
 		return st, hasty{&trackerNodes{k}, st}
 	}},
 	"a copy is forgotten while another is recorded": {18, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
-	"a row is finished that was made due anew":      {246, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
-	"a failed copy is taken back unseen":            {651, inStore(func(s *trackerStore) store.Store { return sure{s} })},
+	"a row is finished that was made due anew":      {1972, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
 	"a file that went is not handed over":           {343, inStore(func(s *trackerStore) store.Store { return careless{s} })},
 	"copies are counted on that nobody looks at": {5, func(k *tracker) (store.Store, allNodes) {
 		return &trackerStore{real: k.sim.store, t: k}, blind{&trackerNodes{k}}
@@ -161,7 +150,7 @@ func TestAMistakeInTheOrderOfStepsIsFound(t *testing.T) {
 			t.Parallel()
 			// A job that takes other steps than it did has other days: then one is sought.
 			for n := range uint64(maxMutants) {
-				seed := (m.seed+n-1)%maxMutants + 1
+				seed := m.seed + n
 				wrongs, _ := day(t, seed, func(s *sim) { s.mutate, s.bloody = m.mutate, true })
 				if len(wrongs) == 0 {
 					continue
