@@ -17,9 +17,9 @@ const entriesSearched = 10_000
 
 // checks is what fsck said of a file.
 type checks struct {
-	Entries []checkJSON
-	// Unknown is why the log could not be read; nil when it was.
-	Unknown error
+	Entries []checkJSON `json:"checks,omitempty"`
+	// Unknown is why the log could not be read; empty when it was.
+	Unknown string `json:"checks_unknown,omitempty"`
 }
 
 // checkJSON is an entry of the log.
@@ -33,14 +33,14 @@ type checkJSON struct {
 func checksOf(ctx context.Context, trackers *client.Client, fid string) (c checks) {
 	status, err := trackers.Do(ctx, "fsck_status", protocol.Pairs{})
 	if err != nil {
-		return checks{Unknown: err}
+		return checks{Unknown: err.Error()}
 	}
 	for after := max(protocol.Num(status["max_logid"])-entriesSearched, 0); ; {
 		var args protocol.Pairs
 		args.Add("after_logid", strconv.FormatInt(after, 10))
 		rows, err := trackers.Do(ctx, "fsck_getlog", args)
 		if err != nil {
-			return checks{c.Entries, err}
+			return checks{c.Entries, err.Error()}
 		}
 		before := after
 		for i := int64(1); i <= protocol.Num(rows["row_count"]); i++ {
@@ -57,8 +57,8 @@ func checksOf(ctx context.Context, trackers *client.Client, fid string) (c check
 
 // write says nothing when checks said nothing: scripts know the rest.
 func (c checks) write(w io.Writer) {
-	if c.Unknown != nil {
-		fmt.Fprintf(w, "\nWhat checks said is not known: %v\n", c.Unknown)
+	if c.Unknown != "" {
+		fmt.Fprintf(w, "\nWhat checks said is not known: %s\n", c.Unknown)
 	}
 	if len(c.Entries) == 0 {
 		return

@@ -46,11 +46,8 @@ type debugJSON struct {
 	// Devices are those that the tracker has recorded.
 	Devices  string `json:"devids"`
 	Checksum string `json:"checksum"`
-	// Checks are the entries of fsck's log about the file, as far as they were found.
-	Checks   []checkJSON `json:"checks,omitempty"`
-	Troubles []string    `json:"troubles,omitempty"`
-
-	said checks
+	checks
+	Troubles []string `json:"troubles,omitempty"`
 }
 
 // rowNames are the tables whose rows file_debug tells, beside the file's own.
@@ -95,8 +92,7 @@ func runDebug(ctx context.Context, c *frame.Call) error {
 	d.look(ctx, s, v, devices, how)
 	d.judge()
 	if fid := d.fid(); fid != "" {
-		d.said = checksOf(ctx, trackers, fid)
-		d.Checks = d.said.Entries
+		d.checks = checksOf(ctx, trackers, fid)
 	}
 	if err := c.Show(frame.Listing{JSON: d, Plain: func(w io.Writer) { d.write(w, how, c.OutTerminal) }}); err != nil {
 		return err
@@ -220,7 +216,7 @@ func (d *debugJSON) write(w io.Writer, how string, people bool) {
 		fmt.Fprintf(w, "- Raw devids: %s\n", d.Devices)
 	}
 	fmt.Fprintf(w, "- Stored checksum: %s\n", d.Checksum)
-	d.said.write(w)
+	d.checks.write(w)
 }
 
 // fid is the file's, when one of the rows tells.
