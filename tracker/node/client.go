@@ -112,10 +112,10 @@ func New(config Config) *Client {
 	return c
 }
 
-// Close drops the idle connections, and waits for looks at disks that nobody waits for any
-// more. The client can still be used.
+// Close drops the idle connections, and waits as long as for a node for looks at disks that
+// nobody waits for any more. No question may be asked any more.
 func (c *Client) Close() {
-	c.looks.Wait()
+	c.awaitLooks()
 	c.channels.close()
 	if c.own != nil {
 		c.own.CloseIdleConnections()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 )
 
@@ -35,6 +36,19 @@ func (c *Client) sizeHere(ctx context.Context, url string) (a sizeAnswer, err er
 		return sizeAnswer{}, context.Cause(ctx)
 	case <-late.C:
 		return sizeAnswer{}, fmt.Errorf("%w: the disk does not answer", ErrTimeout)
+	}
+}
+
+// awaitLooks does not wait for a disk that hangs: what looks at it may never end.
+func (c *Client) awaitLooks() {
+	var ended sync.WaitGroup
+	done := make(chan struct{})
+	ended.Go(func() { c.looks.Wait(); close(done) })
+	late := time.NewTimer(c.config.NodeTimeout)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
 	}
 }
 

@@ -60,7 +60,7 @@ func TestADiskThatHangsIsNotWaitedForLongerThanANode(t *testing.T) {
 		<-release
 		return 0, true, nil
 	})})
-	defer close(release) // before the client is closed, which waits
+	defer close(release)
 	if _, _, err := c.Size(t.Context(), n.URL+path); !errors.Is(err, node.ErrTimeout) {
 		t.Errorf("got error %v; want %v", err, node.ErrTimeout)
 	}
@@ -70,4 +70,5 @@ func TestADiskThatHangsIsNotWaitedForLongerThanANode(t *testing.T) {
 	if _, _, err := c.Size(ctx, n.URL+path); !errors.Is(err, gone) {
 		t.Errorf("got error %v; want %v", err, gone)
 	}
+	c.Close() // which does not wait for ever either
 }
