@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -84,7 +83,11 @@ func (i *installation) startFront(ctx context.Context, caddy, dir string) (*fron
 		return nil, err
 	}
 	err = await(ctx, "front", func(ctx context.Context) error {
-		return errors.Join(get(ctx, http.DefaultTransport, "http://"+f.edge+"/aqua.jpg"), get(ctx, http.DefaultTransport, "http://"+f.proxy+"/aqua.jpg"))
+		_, err := get(ctx, http.DefaultTransport, "http://"+f.edge+"/aqua.jpg")
+		if err == nil {
+			_, err = get(ctx, http.DefaultTransport, "http://"+f.proxy+"/aqua.jpg")
+		}
+		return err
 	})
 	if err != nil {
 		f.stop()
@@ -140,27 +143,27 @@ func (i *installation) coldReads() func(context.Context, time.Duration) (result,
 			if n >= len(order) {
 				return fmt.Errorf("all %d keys were asked for: give more -files, fewer -rounds, or less -time", len(order))
 			}
-			return get(ctx, via, "http://"+i.edge+"/"+i.pictures.key(i.pictures.first+order[n]))
+			_, err := get(ctx, via, "http://"+i.edge+"/"+i.pictures.key(i.pictures.first+order[n]))
+			return err
 		})
 		return got.result(), err
 	}
 }
 
-// get reads a body to its end.
-func get(ctx context.Context, via http.RoundTripper, url string) error {
+// get returns a body.
+func get(ctx context.Context, via http.RoundTripper, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp, err := via.RoundTrip(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(resp.Body)
-		return fmt.Errorf("get %s: %s %s", url, resp.Status, strings.TrimSpace(string(text)))
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("get %s: %s %.200s", url, resp.Status, body)
 	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	return err
+	return body, err
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -222,18 +221,9 @@ func (j *jobs) readAll(ctx context.Context) error {
 
 func (j *jobs) read(ctx context.Context, via http.RoundTripper, fid int) error {
 	url := "http://" + j.edge + "/" + clusterKey(fid)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := via.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || !bytes.Equal(body, smallBody)) {
-		err = fmt.Errorf("get %s: %s with %d bytes", url, resp.Status, len(body))
+	body, err := get(ctx, via, url)
+	if err == nil && !bytes.Equal(body, smallBody) {
+		err = fmt.Errorf("get %s: %d bytes that are not the file's", url, len(body))
 	}
 	return err
 }
