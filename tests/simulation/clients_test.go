@@ -233,15 +233,22 @@ func (s *sim) reclassTo(key mogile.Key, class mogile.Class) {
 	})
 }
 
-// meddle has a client change a file while a job is at it, every now and then.
+// meddle has a client change a file while a job is at it, every now and then. On rough days the
+// trackers often lose their locks just then.
 func (s *sim) meddle(luck *rand.Rand, fid mogile.FID) {
 	if s.calm || luck.IntN(8) > 0 {
 		return
 	}
 	change := []func(mogile.Key){s.upload, s.remove, s.rename, s.reclass, s.reclass}[luck.IntN(5)]
+	unlocked := s.rough && luck.IntN(2) == 0
 	s.clock.soon(func() {
 		s.ledger.mu.Lock()
 		defer s.ledger.mu.Unlock()
+		for _, t := range s.trackers {
+			if unlocked {
+				t.loseLocks()
+			}
+		}
 		for key, is := range s.ledger.keys { // one at most
 			if is == fid {
 				s.clock.after(s.upTo(50*time.Millisecond), "", func() { change(key) })

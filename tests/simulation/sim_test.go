@@ -56,8 +56,9 @@ type sim struct {
 	absence int
 	ledger  *ledger
 
-	// bloody days have many crashes, and disks that break; on wild ones, much of all happens.
-	bloody, wild bool
+	// bloody days have many crashes, and disks that break; on wild ones, much of all happens. On
+	// rough ones, which none is by itself, it is the worst of everything.
+	bloody, wild, rough bool
 	// calm: nothing goes wrong any more.
 	calm bool
 	// lying: disks don't only fail, but tell the untruth.
@@ -177,6 +178,10 @@ func (s *sim) draw() {
 	s.cluster.mishaps = []float64{0, 0.002, 0.02, 0.1}[s.rng.IntN(4)]
 	if s.lying {
 		s.cluster.lies = []float64{0, 0, 0.01, 0.05}[s.rng.IntN(4)]
+	}
+	if s.rough {
+		s.bloody, s.wild = true, true
+		s.clock.crashes, s.clock.slow, s.cluster.mishaps, s.cluster.lies = 0.02, 0.2, 0.1, 0.05
 	}
 }
 

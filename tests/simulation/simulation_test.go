@@ -12,6 +12,7 @@ var (
 	seeds = flag.Int("seeds", usualSeeds, "how many days are simulated")
 	first = flag.Uint64("seed", 1, "the first of their seeds")
 	story = flag.Bool("story", false, "print what happened")
+	only  = flag.String("days", "", "bloody or rough days only; otherwise as they come")
 )
 
 // day simulates one and returns what was wrong in it.
@@ -38,7 +39,7 @@ func TestFilesKeepTheirCopiesWhateverHappens(t *testing.T) {
 		seed := *first + uint64(i)
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
-			wrongs, tr := day(t, seed, nil)
+			wrongs, tr := day(t, seed, func(s *sim) { s.bloody, s.rough = *only == "bloody", *only == "rough" })
 			if *story {
 				t.Log("\n" + strings.Join(tr.text(), "\n"))
 			}
@@ -46,7 +47,7 @@ func TestFilesKeepTheirCopiesWhateverHappens(t *testing.T) {
 				t.Error(w)
 			}
 			if len(wrongs) > 0 {
-				t.Errorf("replay with: go test ./tests/simulation -run TestFilesKeepTheirCopiesWhateverHappens -seed %d -seeds 1 -story", seed)
+				t.Errorf("replay with: go test ./tests/simulation -run TestFilesKeepTheirCopiesWhateverHappens -days '%s' -seed %d -seeds 1 -story", *only, seed)
 			}
 		})
 	}

@@ -12,20 +12,13 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/crew"
-	"github.com/mogilefs/caddy-mogilefs/tracker/node"
 	"github.com/mogilefs/caddy-mogilefs/tracker/policy"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
-const (
-	// lockWait is how long to wait for whoever else works on the fid
-	// (docs/spec/jobs.md §0.1).
-	lockWait = time.Second
-	// discardTime bounds taking back what a failed copy left, also when everything
-	// is to stop.
-	discardTime = 5 * time.Second
-)
+// lockWait is how long to wait for whoever else works on the fid (docs/spec/jobs.md §0.1).
+const lockWait = time.Second
 
 // lockOf is the lock that all who make or remove copies of a fid take.
 func lockOf(fid mogile.FID) string { return "mgfs:fid:" + fid.String() + ":replicate" }
@@ -167,10 +160,11 @@ func (r *replicator) replicate(ctx context.Context, w crew.Work, told *story) (r
 	}
 }
 
-// look reports whether there is nothing to do, with nothing in the way of others.
+// look reports whether there is nothing to do, with nothing in the way of others. A file that
+// is gone may have left copies.
 func (r *replicator) look(known store.Known) result {
 	if known.FID == 0 {
-		return noFile
+		return ""
 	}
 	snap := r.live.Snapshot()
 	class, ok := snap.ClassOf(known.File)
@@ -223,7 +217,7 @@ func (r *replicator) begin(ctx context.Context, item store.Item) (*attempt, resu
 	}
 	file, visible := loaded[item.FID]
 	if !visible {
-		return nil, noFile, nil
+		return nil, noFile, r.bury(ctx, item.FID)
 	}
 	a := &attempt{
 		file: file.File, from: item.From, on: file.Devices, recorded: file.Checksum, leaving: newLeaving(),
@@ -336,163 +330,14 @@ func shuffle[T any](list []T, rand func() float64) {
 	}
 }
 
-// route is one copy to be made.
-type route struct {
-	snap         *topology.Snapshot
-	class        mogile.Class
-	source, dest topology.Device
-	free         func() // gives the slots back; for transfer to call
-}
-
-// follow makes one copy, between the first two devices that have a slot. What goes wrong
-// with a node bars that node for this run; an error ends the run.
-func (r *replicator) follow(ctx context.Context, a *attempt, way route, sources, dests []topology.Device) error {
-	p, err := r.slots.take(ctx, a.file.Length, sources, dests)
-	if err != nil {
-		return err
-	}
-	way.source, way.dest, way.free = p.source, p.dest, p.free
-	err = r.copy(ctx, a, way)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, node.ErrSource):
-		a.badSources[way.source.ID] = true
-		a.story.failed(way, true, err)
-	case errors.Is(err, node.ErrDestination):
-		a.badDests[way.dest.ID] = true
-		a.story.failed(way, false, err)
-	default:
-		return err
-	}
-	r.log.Warn("copy failed", zap.Stringer("fid", a.file.FID), zap.Stringer("from", way.source.ID),
-		zap.Stringer("to", way.dest.ID), zap.Error(err))
-	return nil
-}
-
-func (r *replicator) order(snap *topology.Snapshot, ids []mogile.DevID) []topology.Device {
-	var devs []topology.Device
-	for _, id := range ids {
-		if d, ok := snap.Device(id); ok {
-			devs = append(devs, d)
-		}
-	}
-	return topology.ForWriting(devs, r.rand)
-}
-
-// copy makes one copy and records it.
-//
-// Order: 1. the bytes reach the destination, 2. they are verified there, 3. the
-// checksum is recorded when there was none, 4. the copy is recorded, 5. caches are
-// told. A crash after 1 or 2 leaves bytes that no row names; after 3 also a checksum,
-// which is that of the content whoever holds it. The queue row is still there, and the
-// next run makes the copy again: over the same bytes, if it picks the same device. A
-// crash after 4 leaves caches that don't know the new copy yet; they are in this
-// process and have gone with it.
-func (r *replicator) copy(ctx context.Context, a *attempt, way route) error {
-	sum, err := r.transfer(ctx, a, way)
-	if err != nil {
-		return err
-	}
-	fid := a.file.FID
-	if a.recorded.IsZero() && !sum.IsZero() {
-		if err := r.store.SetChecksum(ctx, fid, sum); err != nil {
-			return fmt.Errorf("record checksum: %w", err)
-		}
-		a.recorded = sum
-	}
-	if err := r.store.AddCopy(ctx, fid, way.dest.ID); err != nil {
-		return fmt.Errorf("record copy on device %d: %w", way.dest.ID, err)
-	}
-	a.on = append(a.on, way.dest.ID)
-	a.made = append(a.made, way.dest.ID)
-	r.copied(a.file.Length)
-	if !sum.IsZero() || a.masked != 0 { // else nobody has looked at it yet
-		a.found[way.dest.ID] = whole
-	}
-	if d, ok := way.snap.DomainByID(a.file.Domain); ok {
-		r.changed(d.Name, a.file.Key)
-	}
-	return nil
-}
-
-// transfer has the bytes copied and verified, and takes them back when that fails. The
-// devices have to do with it that long: what the database does then is not theirs.
-func (r *replicator) transfer(ctx context.Context, a *attempt, way route) (mogile.Checksum, error) {
-	defer way.free()
-	fid := a.file.FID
-	r.nodes.MakeDirs(ctx, way.dest.ID, base(way.dest, way.dest.On.Port), fid)
-	to := way.dest.WriteURL(fid, topology.Zone{})
-	sum, err := r.nodes.Copy(ctx, node.CopyArgs{
-		From: way.source.WriteURL(fid, topology.Zone{}), To: to,
-		Length: a.file.Length, Want: a.recorded, Hash: way.class.Hash,
-	})
-	switch {
-	case errors.Is(err, node.ErrLeftover):
-		r.discard(ctx, a, way.dest)
-		return sum, err
-	case err != nil:
-		return sum, err
-	}
-	if err := r.verify(ctx, a, way.dest, to, sum); err != nil {
-		r.discard(ctx, a, way.dest)
-		return sum, fmt.Errorf("verify copy: %w: %w", node.ErrDestination, err)
-	}
-	return sum, nil
-}
-
-// verify looks at a copy that its node says to have stored. Without a digest, only one is
-// looked at for which another will be deleted, and only how long it is. (The peer takes the
-// node's word for it.)
-func (r *replicator) verify(ctx context.Context, a *attempt, dest topology.Device, url string, sum mogile.Checksum) error {
-	switch {
-	case sum.IsZero() && a.masked == 0, verifiedByNode(a.recorded, dest):
-		return nil
-	case sum.IsZero():
-		n, there, err := r.nodes.Size(ctx, url)
-		if err == nil && (!there || n != a.file.Length) {
-			err = fmt.Errorf("%s has length %d; want %d", url, n, a.file.Length)
-		}
-		return err
-	}
-	there, err := r.nodes.Digest(ctx, url, sum.Type)
-	if err == nil && !there.Equal(sum) {
-		err = fmt.Errorf("%s digests to %s; want %s", url, there, sum)
-	}
-	return err
-}
-
-// verifiedByNode reports whether the node has compared the bytes with a digest that was
-// sent ahead. (The peer also trusts it when there was none to send.)
-func verifiedByNode(recorded mogile.Checksum, dest topology.Device) bool {
-	return recorded.Type == mogile.HashMD5 && dest.Seen.RejectsBadMD5 == "1"
-}
-
-// discard takes back what a failed copy left, unless the device is recorded as holding
-// the file: then another tracker, whose lock did not keep us out, was quicker.
-func (r *replicator) discard(ctx context.Context, a *attempt, dest topology.Device) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
-	defer cancel()
-	on, err := r.store.Devices(ctx, a.file.FID)
-	if err == nil && !slices.Contains(on, dest.ID) {
-		err = r.nodes.Delete(ctx, dest.WriteURL(a.file.FID, topology.Zone{}))
-	}
-	if err != nil {
-		r.log.Warn("failed copy may be left", zap.Stringer("fid", a.file.FID),
-			zap.Stringer("device", dest.ID), zap.Error(err))
-	}
-}
-
 // confirm looks at the file once more before its row goes: a row that is queued again
 // in the meantime is the same row. It clears the result when the class has changed, and
 // hands the copies to the delete job when the file is gone.
 func (r *replicator) confirm(ctx context.Context, a *attempt, res result) (result, error) {
 	file, err := r.store.FileByFID(ctx, a.file.FID)
 	switch {
-	case errors.Is(err, store.ErrNotFound) && len(a.made) > 0:
-		return noFile, r.store.Enqueue(ctx, store.DeleteQueue, 0, a.file.FID)
 	case errors.Is(err, store.ErrNotFound):
-		return noFile, nil
+		return noFile, r.bury(ctx, a.file.FID)
 	case err != nil:
 		return "", err
 	case file.Class != a.file.Class:
@@ -500,4 +345,17 @@ func (r *replicator) confirm(ctx context.Context, a *attempt, res result) (resul
 		return "", nil
 	}
 	return res, nil
+}
+
+// bury hands the copies of a file that is gone to the delete job, unless it has them: one that
+// was made while the file went, by a tracker that lost its lock, is else nobody's.
+func (r *replicator) bury(ctx context.Context, fid mogile.FID) error {
+	on, err := r.store.Devices(ctx, fid)
+	if err != nil || len(on) == 0 {
+		return err
+	}
+	if _, err := r.store.Queued(ctx, store.DeleteQueue, fid); !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return r.store.Enqueue(ctx, store.DeleteQueue, 0, fid)
 }

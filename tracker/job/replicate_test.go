@@ -44,6 +44,7 @@ func TestReplicateFinishesWhatNeedsNothing(t *testing.T) {
 		"enough copies": func(r *rig, fid mogile.FID) { r.extraCopy(fid, 2) },
 		"file is gone": func(r *rig, fid mogile.FID) {
 			must(r.store.Delete(r.t.Context(), r.domain, "a"))(r.t)
+			r.check(r.store.Store.RemoveCopies(r.t.Context(), fid, 1))
 			r.check(r.store.Store.Finish(r.t.Context(), store.DeleteQueue, store.Item{FID: fid}))
 		},
 	} {
@@ -58,6 +59,18 @@ func TestReplicateFinishesWhatNeedsNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One that was made while the file went, by a tracker that had lost its lock.
+func TestReplicateHandsOverCopiesOfAFileThatIsGone(t *testing.T) {
+	r := newRig(t, twice, one, two)
+	fid := r.upload("a", 1, mogile.Checksum{})
+	must(r.store.Delete(t.Context(), r.domain, "a"))(t)
+	r.check(r.store.Store.Finish(t.Context(), store.DeleteQueue, store.Item{FID: fid}))
+	r.start()
+	r.becomes(store.ReplicateQueue, "finished")
+	r.becomes(store.DeleteQueue, "finished")
+	r.wantCopies(fid)
 }
 
 func TestReplicateParksWhatHasNoCopyAtAll(t *testing.T) {

@@ -211,9 +211,10 @@ type Item struct {
 
 // Queue is the work to be done. A row outlives every crash until Finish.
 type Queue interface {
-	// Enqueue adds fids, due after delay. A fid that is queued already keeps its
-	// row as it is, but a parked row is due after delay, too: who queues it again has
-	// seen that something has changed.
+	// Enqueue adds fids, due after delay. A fid that is queued already keeps its row.
+	// But who queues it again has seen that something has changed: a parked row is due
+	// after delay, too, and any other is a second earlier, by which it is not his any more
+	// who has claimed it.
 	Enqueue(ctx context.Context, q QueueName, delay time.Duration, fids ...mogile.FID) error
 	// Claim takes at most limit rows that are due, the longest due first, and
 	// makes them due again after lease, should the caller never finish them. No

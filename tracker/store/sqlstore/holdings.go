@@ -40,7 +40,7 @@ func (s *Store) Reap(ctx context.Context, dev mogile.DevID, limit int) (reaped i
 			return err
 		}
 		reaped = len(fids)
-		if err := unpark(t, queueRows{table: "file_to_replicate"}, time.Second, fids); err != nil {
+		if err := stir(t, queueRows{table: "file_to_replicate"}, time.Second, fids); err != nil {
 			return err
 		}
 		for in := range inLists(fids) {

@@ -89,7 +89,7 @@ func (s *Store) Enqueue(ctx context.Context, q store.QueueName, delay time.Durat
 		if rows.only != "" {
 			return errors.New("its rows say more than a fid")
 		}
-		if err := unpark(t, rows, delay, fids); err != nil {
+		if err := stir(t, rows, delay, fids); err != nil {
 			return err
 		}
 		return enqueue(t, q, delay, fids...)
@@ -114,11 +114,13 @@ func enqueue(t *tx, q store.QueueName, delay time.Duration, fids ...mogile.FID) 
 	return nil
 }
 
-// unpark makes rows due after delay that are due never.
-func unpark(t *tx, rows queueRows, delay time.Duration, fids []mogile.FID) error {
+// stir makes rows due after delay that are due never, and the others a second earlier than
+// they were: who has such a row in hand may have looked at its file before whatever it is
+// queued for, and no longer finishes it. What is new (0) nobody has.
+func stir(t *tx, rows queueRows, delay time.Duration, fids []mogile.FID) error {
 	for in := range inLists(fids) {
-		_, err := t.exec("UPDATE "+rows.table+" SET nexttry = UNIX_TIMESTAMP() + ? WHERE "+rows.only+"nexttry = ? AND "+in.condition,
-			in.after(seconds(delay), never)...)
+		_, err := t.exec("UPDATE "+rows.table+" SET nexttry = CASE nexttry WHEN ? THEN UNIX_TIMESTAMP() + ? ELSE nexttry - 1 END WHERE "+
+			rows.only+"nexttry > 0 AND "+in.condition, in.after(never, seconds(delay))...)
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,7 @@ var queueChecks = []check{
 	{"FinishRemovesTheRow", forQueues(finishRemovesTheRow)},
 	{"FinishRemovesManyRows", forQueues(finishRemovesManyRows)},
 	{"FinishLeavesARowThatIsNotTheOneClaimed", forQueues(finishLeavesARowThatIsNotTheOneClaimed)},
+	{"FinishLeavesARowThatWasQueuedAgain", finishLeavesARowThatWasQueuedAgain},
 	{"PostponeSetsDelayAndFailcount", forQueues(postponeSetsDelayAndFailcount)},
 	{"ParkedRowsAreNeverDue", forQueues(parkedRowsAreNeverDue)},
 	{"AParkedRowIsDueWhenItIsQueuedAgain", parkedRowIsDueWhenItIsQueuedAgain},
@@ -109,6 +110,9 @@ func queuedFidKeepsItsRow(e env, q store.QueueName) {
 	before := e.row(q, 1)
 	e.aheadOf(now, before, time.Hour)
 	e.enqueue(q, 0, 2, 1, 3)
+	if workKinds[q] == 0 {
+		before.NextTry--
+	}
 	e.same(e.row(q, 1), before, "row after a second enqueue")
 	e.claim(q, 10, time.Hour, 3)
 	e.must(e.s.Postpone(e.ctx, q, 1, time.Hour, 4), "postpone")
@@ -163,6 +167,23 @@ func finishLeavesARowThatIsNotTheOneClaimed(e env, q store.QueueName) {
 	e.same(e.row(q, 1).NextTry, second.Until, "nexttry")
 	e.must(e.s.Finish(e.ctx, q, second), "finish the second claim")
 	e.queued(q, 1, false)
+}
+
+// Whatever it was queued for may have come after the one who has it in hand looked.
+func finishLeavesARowThatWasQueuedAgain(e env) {
+	for _, q := range []store.QueueName{store.ReplicateQueue, store.DeleteQueue} {
+		for _, lease := range []time.Duration{time.Hour, -time.Second} { // one that is over, too
+			e.enqueue(q, 0, 1)
+			item := e.claim(q, 10, lease, 1)[0]
+			e.enqueue(q, 0, 1)
+			e.must(e.s.Finish(e.ctx, q, item), "finish")
+			e.same(e.row(q, 1).NextTry, item.Until-1, "nexttry")
+			held, err := e.s.Renew(e.ctx, q, time.Hour, item)
+			e.must(err, "renew")
+			e.same(len(held), 0, "items held")
+			e.must(e.s.Finish(e.ctx, q, store.Item{FID: 1}), "remove the row")
+		}
+	}
 }
 
 // many is more than one statement names.
