@@ -261,8 +261,17 @@ func keepsAPart(h *fakeHost) func(http.ResponseWriter, *http.Request) bool {
 	}
 }
 
-// Where there is no digest to verify it by, a copy is looked at before another goes for it.
+// A copy is looked at before another goes for it, also where there is no digest to verify it by,
+// or where the node has compared it while the bytes went by.
 func TestACopyIsNotMovedOntoADeviceThatKeepsAPart(t *testing.T) {
+	aMoveOntoABadDevice(t, mogile.Checksum{})
+}
+
+func TestACopyIsNotMovedOntoADeviceThatKeepsAPartOfWhatItsNodeVerified(t *testing.T) {
+	aMoveOntoABadDevice(t, md5Of(hello))
+}
+
+func aMoveOntoABadDevice(t *testing.T, sum mogile.Checksum) {
 	for name, behaves := range map[string]func(h *fakeHost) func(http.ResponseWriter, *http.Request) bool{
 		"a part is kept": keepsAPart,
 		"nothing is kept": func(*fakeHost) func(http.ResponseWriter, *http.Request) bool {
@@ -275,7 +284,8 @@ func TestACopyIsNotMovedOntoADeviceThatKeepsAPart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, twice, one, two, three, four)
-			fid := r.upload("a", 1, mogile.Checksum{})
+			r.hosts[4].strict = true
+			fid := r.upload("a", 1, sum)
 			r.extraCopy(fid, 2)
 			r.check(r.store.Store.Finish(t.Context(), store.ReplicateQueue, store.Item{FID: fid}))
 			r.hosts[4].behaves(behaves(r.hosts[4]))

@@ -122,14 +122,16 @@ func (r *replicator) transfer(ctx context.Context, a *attempt, way route) (mogil
 	return sum, nil
 }
 
-// verify looks at a copy that its node says to have stored. Without a digest, only one is
-// looked at for which another will be deleted, and only how long it is. (The peer takes the
-// node's word for it.)
+// verify looks at a copy that its node says to have stored. When there was no digest, or the
+// node has compared it, only one is looked at for which another will be deleted, and only how
+// long it is: the node has seen the right bytes go by, and its disk may have kept a part. (The
+// peer takes the node's word for it.)
 func (r *replicator) verify(ctx context.Context, a *attempt, dest topology.Device, url string, sum mogile.Checksum) error {
+	told := sum.IsZero() || verifiedByNode(a.recorded, dest)
 	switch {
-	case sum.IsZero() && a.masked == 0, verifiedByNode(a.recorded, dest):
+	case told && a.masked == 0:
 		return nil
-	case sum.IsZero():
+	case told:
 		n, there, err := r.nodes.Size(ctx, url)
 		if err == nil && (!there || n != a.file.Length) {
 			err = fmt.Errorf("%s has length %d; want %d", url, n, a.file.Length)
