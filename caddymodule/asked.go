@@ -16,25 +16,10 @@ type askedTracker struct {
 	tally *tally.Edge
 }
 
-// askedRepairer is an askedTracker that can have files repaired.
-type askedRepairer struct {
-	askedTracker
-	repairer edge.Repairer
-}
-
-var (
-	_ edge.Tracker  = askedTracker{}
-	_ edge.Repairer = askedRepairer{}
-)
+var _ edge.Tracker = askedTracker{}
 
 // counted has what is asked of a tracker counted.
-func counted(t edge.Tracker, to *tally.Edge) edge.Tracker {
-	asked := askedTracker{t, to}
-	if r, ok := t.(edge.Repairer); ok {
-		return askedRepairer{asked, r}
-	}
-	return asked
-}
+func counted(t edge.Tracker, to *tally.Edge) edge.Tracker { return askedTracker{t, to} }
 
 // begin begins a question, and end ends it.
 func (t askedTracker) begin(ctx context.Context, question string) (_ context.Context, end func(error)) {
@@ -101,9 +86,9 @@ func (t askedTracker) Delete(ctx context.Context, domain mogile.DomainName, key 
 	return t.Tracker.Delete(ctx, domain, key)
 }
 
-// Repair implements [edge.Repairer].
-func (t askedRepairer) Repair(ctx context.Context, fid mogile.FID) (err error) {
+// Repair implements [edge.Tracker].
+func (t askedTracker) Repair(ctx context.Context, fid mogile.FID) (err error) {
 	ctx, end := t.begin(ctx, "repair")
 	defer func() { end(err) }()
-	return t.repairer.Repair(ctx, fid)
+	return t.Tracker.Repair(ctx, fid)
 }

@@ -53,7 +53,7 @@ func TestUploadsHaveTheirCopiesBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// oldTracker relays to the tracker, but does not know the one command that MogileFS's don't.
+// oldTracker relays to the tracker, but does not know the commands that MogileFS's don't.
 func (r *rig) oldTracker() string {
 	ln := listenLoopback(r.t)
 	ctx, end := context.WithCancel(context.Background())
@@ -90,7 +90,7 @@ func (r *rig) relay(conn net.Conn) {
 			return
 		}
 		answer := "ERR unknown_command Unknown+server+command\r\n"
-		if !strings.HasPrefix(line, "create_close_copies") {
+		if command, _, _ := strings.Cut(line, " "); command != "create_close_copies" && command != "fsck_file" {
 			fmt.Fprint(up, line)
 			if answer, err = answers.ReadString('\n'); err != nil {
 				return

@@ -24,10 +24,7 @@ type localTracker struct {
 	alt, byClient bool
 }
 
-var (
-	_ edge.Tracker  = localTracker{}
-	_ edge.Repairer = localTracker{}
-)
+var _ edge.Tracker = localTracker{}
 
 // commands waits for the tracker, should the process still be starting.
 func (t localTracker) commands(ctx context.Context) (*command.Commands, error) {

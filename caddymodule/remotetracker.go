@@ -12,6 +12,7 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/client"
+	"github.com/mogilefs/caddy-mogilefs/tracker/protocol"
 )
 
 // remoteTracker is trackers of other processes as the edge sees them.
@@ -113,6 +114,19 @@ func (t remoteTracker) Delete(ctx context.Context, domain mogile.DomainName, key
 	err = c.Delete(ctx, domain, key)
 	t.changed(domain, key)
 	return asEdgeError(err)
+}
+
+// Repair has fsck look at a file. Who asks has written a warning; a tracker that has no word
+// for it leaves it at that.
+func (t remoteTracker) Repair(ctx context.Context, fid mogile.FID) error {
+	c, err := t.shared.get(ctx)
+	if err != nil {
+		return err
+	}
+	if err = c.CheckFile(ctx, fid); errors.Is(err, protocol.UnknownCommand) || errors.Is(err, protocol.UnknownFID) {
+		return nil
+	}
+	return err
 }
 
 // hashesFor is how long the classes of remote trackers are remembered: they change

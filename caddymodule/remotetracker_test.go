@@ -368,3 +368,33 @@ func TestErrorsOfRemoteTrackersAreTheEdges(t *testing.T) {
 		t.Errorf("got %v; want an error that stays what it is", err)
 	}
 }
+
+func TestAMissingCopyIsToldToRemoteTrackers(t *testing.T) {
+	r := newRig(t)
+	r.run(r.remote(""))
+	r.want(http.StatusCreated, http.MethodPut, "/images/key", "content")
+	files, err := filepath.Glob(r.path("storage/dev*/*/*/*/*.fid"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got files %v, %v; want the copies", files, err)
+	}
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := r.send(http.MethodGet, "/images/key", nil); err != nil || got.status < 400 {
+		t.Errorf("got %v, %v; want an error", got, err)
+	}
+	eventually(t, "fsck to look at the file", func() bool { return strings.Contains(r.say("fsck_getlog"), "fid=1") })
+}
+
+func TestTrackersThatCantCheckAFileAreLeftAlone(t *testing.T) {
+	r := newRig(t)
+	r.run(strings.ReplaceAll(r.remote(""), "tracker TRACKER", "tracker "+r.oldTracker()))
+	far := remoteTracker{shared: pooledClient(t), log: zap.NewNop()}
+	for _, fid := range []mogile.FID{1, 1 << 40} {
+		if err := far.Repair(t.Context(), fid); err != nil {
+			t.Errorf("fid %d: got %v; want nothing said", fid, err)
+		}
+	}
+}

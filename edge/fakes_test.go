@@ -334,6 +334,8 @@ func (k *tracker) Abandon(ctx context.Context, domain mogile.DomainName, fid mog
 	return k.fault["abandon"]
 }
 
+func (k *tracker) Repair(context.Context, mogile.FID) error { return nil }
+
 func (k *tracker) Delete(_ context.Context, domain mogile.DomainName, key mogile.Key) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -224,7 +224,7 @@ func TestLoadedNodeIsLeftToOthersOfItsZone(t *testing.T) {
 	}
 }
 
-// repairing is a tracker that can have files repaired.
+// repairing is a tracker that is to have files repaired, and fails.
 type repairing struct {
 	*tracker
 	fids chan mogile.FID

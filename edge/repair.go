@@ -16,16 +16,15 @@ func (e *Edge) setAllAside(copies []mogile.Copy, fid mogile.FID) {
 }
 
 // setAside leaves a copy that is not the file aside for a while, and has the tracker see to
-// it, if that can.
+// it.
 func (e *Edge) setAside(c mogile.Copy, fid mogile.FID) {
-	tracker, ok := e.config.Tracker.(Repairer)
-	if !e.health.SetAside(c.URL) || !ok {
+	if !e.health.SetAside(c.URL) {
 		return
 	}
 	e.background.Start(func(ctx context.Context) {
 		ctx, cancel := e.trackerContext(ctx)
 		defer cancel()
-		if err := tracker.Repair(ctx, fid); err != nil {
+		if err := e.config.Tracker.Repair(ctx, fid); err != nil {
 			e.log.Warn("report a wrong copy", zap.Uint64("fid", uint64(fid)), zap.Error(err))
 		}
 	})

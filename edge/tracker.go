@@ -29,12 +29,8 @@ type Tracker interface {
 	Abandon(ctx context.Context, domain mogile.DomainName, fid mogile.FID, tried ...mogile.Copy) error
 	// Delete removes a key.
 	Delete(ctx context.Context, domain mogile.DomainName, key mogile.Key) error
-}
-
-// Repairer is a [Tracker] that can have a file repaired.
-type Repairer interface {
 	// Repair has the file's copies looked at soon, because one of them is missing or
-	// wrong. Saying it again is harmless.
+	// wrong. Saying it again is harmless; a tracker that can't do it returns nil.
 	Repair(ctx context.Context, fid mogile.FID) error
 }
 

@@ -41,6 +41,7 @@ var traits = map[string]trait{
 	"edit_file":    {slow: true},
 
 	"create_close_copies": {slow: true},
+	"fsck_file":           {repeatable: true},
 
 	"get_domains":     {repeatable: true},
 	"get_hosts":       {repeatable: true},

@@ -190,6 +190,16 @@ func (c *Client) Delete(ctx context.Context, domain mogile.DomainName, key mogil
 	return again
 }
 
+// CheckFile has fsck look at a file soon, because somebody found one of its copies missing
+// or wrong. Trackers that are not ours don't know the command: protocol.UnknownCommand, and
+// nothing has happened.
+func (c *Client) CheckFile(ctx context.Context, fid mogile.FID) error {
+	var args protocol.Pairs
+	args.Add("fid", fid.String())
+	_, err := c.Do(ctx, "fsck_file", args)
+	return err
+}
+
 // Rename gives a file another key, which must be free.
 //
 // Order: 1 look which fid it is; 2 rename; 3 when the answer was lost, look at both

@@ -17,7 +17,7 @@ var handlers = map[string]bool{
 	"noop": true, "sleep": true, "get_paths": true, "file_info": true, "file_debug": true, "list_keys": true,
 	"list_fids": true, "create_open": true, "get_domains": true, "get_hosts": true, "get_devices": true,
 	"server_setting": true, "server_settings": true, "clear_cache": true, "do_monitor_round": true,
-	"fsck_status": true, "fsck_getlog": true, "rebalance_status": true, "rebalance_test": true,
+	"fsck_file": true, "fsck_status": true, "fsck_getlog": true, "rebalance_status": true, "rebalance_test": true,
 
 	"create_close": false, "create_close_copies": false, "delete": false, "rename": false, "updateclass": false, "edit_file": false,
 	"create_domain": false, "delete_domain": false, "create_class": false, "update_class": false,

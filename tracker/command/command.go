@@ -141,6 +141,8 @@ var table = map[string]handler{
 	"rename":              (*Commands).rename,
 	"updateclass":         (*Commands).updateFileClass,
 	"edit_file":           (*Commands).editFile,
+	// Ours alone, too.
+	"fsck_file": (*Commands).fsckFile,
 
 	"get_domains":   (*Commands).getDomains,
 	"create_domain": (*Commands).createDomain,

@@ -64,6 +64,26 @@ func (c *Commands) Repair(ctx context.Context, fid mogile.FID) error {
 	return nil
 }
 
+// fsckFile is Repair for who reads files in another process. It is ours alone:
+// docs/compatibility.md. A fid that is no visible file is not queued.
+func (c *Commands) fsckFile(ctx context.Context, in *call) error {
+	fid, err := c.debugged(ctx, c.topology.Snapshot(), in)
+	if err != nil {
+		return err
+	}
+	_, err = c.store.FileByFID(ctx, fid)
+	if errors.Is(err, store.ErrNotFound) {
+		return protocol.Fail(protocol.UnknownFID)
+	}
+	if err == nil {
+		err = c.Repair(ctx, fid)
+	}
+	if err != nil {
+		err = onFile.fail("have fid "+fid.String()+" checked", err)
+	}
+	return err
+}
+
 func has(devs []topology.Device, id mogile.DevID) bool {
 	return slices.ContainsFunc(devs, func(d topology.Device) bool { return d.ID == id })
 }

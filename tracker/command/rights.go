@@ -29,6 +29,7 @@ var rights = map[string]right{
 	"rename":              forAll,
 	"updateclass":         forAll,
 	"edit_file":           forAll,
+	"fsck_file":           forAll,
 
 	// Libraries and monitoring look at the cluster, and nothing changes by it. Both
 	// ways to have the devices looked at are taken by tools after they changed
