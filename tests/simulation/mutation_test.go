@@ -129,22 +129,23 @@ func callersOf(n int) []uintptr {
 	return pcs[:runtime.Callers(2, pcs)]
 }
 
-// mutants are the mistakes, each with the first seed that found it when that was last
-// measured.
+// mutants are the mistakes, each with the kind of days that find it, and the first seed that
+// did when that was last measured.
 var mutants = map[string]struct {
+	days   string
 	seed   uint64
 	mutate func(*tracker) (store.Store, allNodes)
 }{
-	"the reaper forgets before it queues": {1, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
-	"a copy is forgotten before it is deleted": {1, func(k *tracker) (store.Store, allNodes) {
+	"the reaper forgets before it queues": {"rough", 1, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
+	"a copy is forgotten before it is deleted": {"bloody", 4, func(k *tracker) (store.Store, allNodes) {
 		st := &trackerStore{real: k.sim.store, t: k}
 		return st, hasty{&trackerNodes{k}, st}
 	}},
-	"a copy is forgotten while another is recorded": {1, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
-	"a row is finished that was made due anew":      {1, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
-	"a file that went is not handed over":           {1, inStore(func(s *trackerStore) store.Store { return careless{s} })},
-	"a failed copy is taken back unseen":            {1, inStore(func(s *trackerStore) store.Store { return rash{s} })},
-	"copies are counted on that nobody looks at": {1, func(k *tracker) (store.Store, allNodes) {
+	"a copy is forgotten while another is recorded": {"bloody", 21, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
+	"a row is finished that was made due anew":      {"bloody", 2021, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
+	"a file that went is not handed over":           {"rough", 1, inStore(func(s *trackerStore) store.Store { return careless{s} })},
+	"a failed copy is taken back unseen":            {"rough", 1, inStore(func(s *trackerStore) store.Store { return rash{s} })},
+	"copies are counted on that nobody looks at": {"bloody", 9, func(k *tracker) (store.Store, allNodes) {
 		return &trackerStore{real: k.sim.store, t: k}, blind{&trackerNodes{k}}
 	}},
 }
@@ -162,12 +163,12 @@ func TestAMistakeInTheOrderOfStepsIsFound(t *testing.T) {
 			// A job that takes other steps than it did has other days: then one is sought.
 			for n := range uint64(maxMutants) {
 				seed := m.seed + n
-				wrongs, _ := day(t, seed, func(s *sim) { s.mutate, s.rough = m.mutate, true })
+				wrongs, _ := day(t, seed, func(s *sim) { s.kind, s.mutate = m.days, m.mutate })
 				if len(wrongs) == 0 {
 					continue
 				}
 				// It must be the mistake that is found.
-				if right, _ := day(t, seed, func(s *sim) { s.rough = true }); len(right) == 0 {
+				if right, _ := day(t, seed, func(s *sim) { s.kind = m.days }); len(right) == 0 {
 					t.Logf("found by seed %d: %s", seed, strings.Join(wrongs, "\n"))
 					return
 				}

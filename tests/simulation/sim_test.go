@@ -56,6 +56,8 @@ type sim struct {
 	absence int
 	ledger  *ledger
 
+	// kind is "bloody" or "rough" when the day is to be that; else it is as it comes.
+	kind string
 	// bloody days have many crashes, and disks that break; on wild ones, much of all happens. On
 	// rough ones, which none is by itself, it is the worst of everything.
 	bloody, wild, rough bool
@@ -165,6 +167,8 @@ func (s *sim) live() {
 
 // draw says what kind of day it is.
 func (s *sim) draw() {
+	s.rough = s.kind == "rough"
+	s.bloody = s.rough || s.kind == "bloody"
 	s.wild = !s.bloody && s.rng.IntN(4) == 0
 	s.bloody = s.bloody || s.wild && s.rng.IntN(2) == 0
 	s.keys = 5 + s.rng.IntN(25)
@@ -180,8 +184,11 @@ func (s *sim) draw() {
 		s.cluster.lies = []float64{0, 0, 0.01, 0.05}[s.rng.IntN(4)]
 	}
 	if s.rough {
-		s.bloody, s.wild = true, true
-		s.clock.crashes, s.clock.slow, s.cluster.mishaps, s.cluster.lies = 0.02, 0.2, 0.1, 0.05
+		s.wild = true
+		s.clock.crashes, s.clock.slow, s.cluster.mishaps = 0.02, 0.2, 0.1
+		if s.lying = s.rng.IntN(2) == 0; !s.lying { // files that no disk lies about must be right without a check
+			s.cluster.lies = 0
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func TestFilesKeepTheirCopiesWhateverHappens(t *testing.T) {
 		seed := *first + uint64(i)
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
-			wrongs, tr := day(t, seed, func(s *sim) { s.bloody, s.rough = *only == "bloody", *only == "rough" })
+			wrongs, tr := day(t, seed, func(s *sim) { s.kind = *only })
 			if *story {
 				t.Log("\n" + strings.Join(tr.text(), "\n"))
 			}
