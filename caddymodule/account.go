@@ -15,12 +15,13 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tally"
 )
 
-// account is what a request's placeholders tell of it.
+// account is what a request's placeholders tell of it, and what its answer goes through.
 type account struct {
 	key mogile.Key
 	edge.Outcome
 	// passed says that the next handler answers, which may be one of ours.
 	passed bool
+	to     wholeWriter // here, to be one piece of memory
 }
 
 const placeholders = "http.mogilefs."

@@ -165,6 +165,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.log = ctx.Logger()
 	h.fillDefaults()
+	keepSockets(ctx)
 	app, err := appOf(ctx)
 	if err != nil {
 		return err
@@ -307,7 +308,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, a *account, fid 
 			h.log.Error("close the tracker of an earlier config", zap.Error(err))
 		}
 	}()
-	return h.edge.Serve(w, r, edge.Request{
+	return h.edge.Serve(newWholeWriter(&a.to, w, r), r, edge.Request{
 		Domain:  h.domain(r),
 		Key:     a.key,
 		FID:     fid,
