@@ -74,7 +74,7 @@ func texts(entry *cache.Entry) (tag, modified, length string) {
 	b = append(b, '"')
 	tagEnd := len(b)
 	if m := entry.Modified(); !m.IsZero() {
-		b = m.AppendFormat(b, http.TimeFormat)
+		b = semantics.AppendDate(b, m)
 	}
 	modifiedEnd := len(b)
 	b = strconv.AppendInt(b, entry.Length, 10)

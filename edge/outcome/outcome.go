@@ -36,9 +36,10 @@ type Outcome struct {
 	bytes  Bytes
 	end    tally.End
 
-	began, answered time.Time // the latter is zero before the header goes out
-	clock           time.Time // when the last step ended; zero when nobody asked
-	steps           []step
+	began    time.Time
+	answered time.Duration // from then to the header of the answer; 0 before that
+	clock    time.Time     // when the last step ended; zero when nobody asked
+	steps    []step
 }
 
 // CacheUse is how far memory helped a read.
@@ -125,7 +126,7 @@ func (o *Outcome) Mark(name string) {
 
 // Answered notes that the header goes out, and how the request will have ended when nothing
 // comes between.
-func (o *Outcome) Answered(end tally.End) { o.answered, o.end = time.Now(), end }
+func (o *Outcome) Answered(end tally.End) { o.answered, o.end = max(time.Since(o.began), 1), end }
 
 // Over ends the request as Answered has said.
 func (o *Outcome) Over() { o.End = o.end }
@@ -134,8 +135,8 @@ func (o *Outcome) Over() { o.End = o.end }
 func (o *Outcome) Count(to *tally.Edge, method tally.Method) {
 	to.Requests[method][o.End].Add(1)
 	to.Duration[method].Observe(time.Since(o.began))
-	if o.Source != tally.Nowhere && !o.answered.IsZero() {
-		to.FirstByte[o.Source].Observe(o.answered.Sub(o.began))
+	if o.Source != tally.Nowhere && o.answered != 0 {
+		to.FirstByte[o.Source].Observe(o.answered)
 	}
 }
 

@@ -179,3 +179,14 @@ func FuzzRange(f *testing.F) {
 		}
 	})
 }
+
+func TestDatesAreThoseOfTheStandardLibrary(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.Int64Range(-1<<36, 1<<39).Draw(t, "seconds since 1970") // also years of one, three and five digits
+		zone := time.FixedZone("", rapid.IntRange(-14, 14).Draw(t, "hours ahead")*3600)
+		at := time.Unix(s, 0).In(zone)
+		if got, want := string(AppendDate([]byte("x"), at)), "x"+at.UTC().Format(http.TimeFormat); got != want {
+			t.Errorf("got %q; want %q", got, want)
+		}
+	})
+}
