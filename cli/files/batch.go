@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/mogilefs/caddy-mogilefs/cli/frame"
 	"github.com/mogilefs/caddy-mogilefs/cli/screen"
@@ -16,7 +16,12 @@ import (
 
 const (
 	defaultParallel = 8
-	maxParallel     = 256
+	// smallParallel is how many small files are stored at once by default: each waits for syncs
+	// of nodes and databases, which all who wait at the same moment share.
+	smallParallel = 64
+	// smallFile is as large as a small file is.
+	smallFile   = 1 << 20
+	maxParallel = 256
 	// interrupted is the exit code of what Ctrl-C ended.
 	interrupted = 130
 )
@@ -35,7 +40,9 @@ type batch struct {
 	c        *frame.Call
 	verb     string // past tense, such as uploaded
 	progress *screen.Progress
-	parallel int
+	// parallel is how many are under way at once; a file that is not small counts for so many
+	// as largeCounts says.
+	parallel, largeCounts int64
 
 	mu                    sync.Mutex // guards what follows
 	done, skipped, failed int
@@ -44,13 +51,13 @@ type batch struct {
 }
 
 func newBatch(c *frame.Call, verb string) (*batch, error) {
-	b := &batch{c: c, verb: verb, parallel: defaultParallel, worst: failed}
+	b := &batch{c: c, verb: verb, parallel: defaultParallel, largeCounts: 1, worst: failed}
 	if s := c.Option("parallel"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > maxParallel {
 			return nil, fmt.Errorf("parallel %q: want a number from 1 to %d", s, maxParallel)
 		}
-		b.parallel = n
+		b.parallel = int64(n)
 	}
 	if c.ErrTerminal && !c.Given("json") {
 		b.progress = screen.NewProgress(c.Stderr, func() int {
@@ -64,25 +71,44 @@ func newBatch(c *frame.Call, verb string) (*batch, error) {
 	return b, nil
 }
 
+// newStoring is newBatch for files that are stored. By default no more large ones are under way
+// than anything else, as they wait for each other's bytes.
+func newStoring(c *frame.Call, verb string) (*batch, error) {
+	b, err := newBatch(c, verb)
+	if err == nil && c.Option("parallel") == "" {
+		b.parallel, b.largeCounts = smallParallel, smallParallel/defaultParallel
+	}
+	return b, err
+}
+
+// counts is for how many an item counts.
+func (b *batch) counts(item any) int64 {
+	if f, ok := item.(interface{ small() bool }); ok && !f.small() {
+		return b.largeCounts
+	}
+	return 1
+}
+
 // each does it to all items, and says at the end what was done.
 func each[T any](ctx context.Context, b *batch, items iter.Seq2[T, error], do func(ctx context.Context, item T) (outcome, error)) error {
-	var group errgroup.Group
-	group.SetLimit(b.parallel)
+	var group sync.WaitGroup
+	places := semaphore.NewWeighted(b.parallel)
 	var broken error
 	for item, err := range items {
 		if err != nil {
 			broken = err
 			break
 		}
-		if ctx.Err() != nil {
+		n := b.counts(item)
+		if places.Acquire(ctx, n) != nil {
 			break
 		}
-		group.Go(func() error {
+		group.Go(func() {
+			defer places.Release(n)
 			b.one(ctx, func() (outcome, error) { return do(ctx, item) })
-			return nil
 		})
 	}
-	_ = group.Wait() // they return none
+	group.Wait()
 	b.progress.End()
 	return b.end(ctx, broken)
 }

@@ -28,6 +28,7 @@ var (
 	domainOption   = frame.Option{Name: "domain", Value: "domain", Help: "the domain of the keys", Config: "domain"}
 	keyOption      = frame.Option{Name: "key", Value: "key", Help: "the key"}
 	parallelOption = frame.Option{Name: "parallel", Value: "number", Help: "how many at once; 8 by default"}
+	storingOption  = frame.Option{Name: "parallel", Value: "number", Help: "how many at once; by default 64, of which a file over 1 MiB counts for 8"}
 )
 
 // open returns the domain that is meant. The caller closes it.

@@ -31,7 +31,7 @@ func importCommand() *frame.Command {
 			{Name: "prefix", Value: "prefix", Help: "what stands before the paths"},
 			{Name: "manifest", Value: "file", Help: "where to write what is done; <archive>.imported by default"},
 			{Name: "verify", Help: "have the tracker compare checksums with what was stored"},
-			parallelOption,
+			storingOption,
 		},
 	}
 }
@@ -43,6 +43,8 @@ type piece struct {
 	// drop, when not nil, is called when the piece is not needed any more.
 	drop func()
 }
+
+func (p piece) small() bool { return p.source.Size <= smallFile }
 
 // manifestOf opens the manifest that was named, or the usual one.
 func manifestOf(c *frame.Call, archive, suffix string) (*manifest, error) {
@@ -66,7 +68,7 @@ func runImport(ctx context.Context, c *frame.Call, s *transfer.Store) error {
 		return err
 	}
 	defer m.close()
-	b, err := newBatch(c, "imported")
+	b, err := newStoring(c, "imported")
 	if err != nil {
 		return err
 	}
@@ -215,10 +217,6 @@ func nextFile(archive *tar.Reader) (*tar.Header, error) {
 // pathOf is an entry's path without what leads out of or to its directory.
 func pathOf(h *tar.Header) string { return strings.TrimPrefix(path.Clean("/"+h.Name), "/") }
 
-// smallPiece is what of an archive that passes through is kept in memory; larger files wait on
-// disk.
-const smallPiece = 1 << 20
-
 // tarStream is the files of an archive that passes through.
 func tarStream(archive *tar.Reader) iter.Seq2[piece, error] {
 	return func(yield func(piece, error) bool) {
@@ -242,10 +240,10 @@ func tarStream(archive *tar.Reader) iter.Seq2[piece, error] {
 	}
 }
 
-// spool keeps a file until it is uploaded.
+// spool keeps a file until it is uploaded: a small one in memory, a larger one on disk.
 func spool(r io.Reader, h *tar.Header) (piece, error) {
 	p := piece{path: pathOf(h), source: transfer.Source{Size: h.Size}}
-	if h.Size <= smallPiece {
+	if h.Size <= smallFile {
 		content, err := io.ReadAll(r)
 		p.source.Open = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil }
 		return p, err

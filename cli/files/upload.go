@@ -34,7 +34,7 @@ func upload() *frame.Command {
 			{Name: "file", Value: "file", Help: "a file, or - for what comes in"},
 			{Name: "force", Help: "upload what is there, too"},
 			{Name: "verify", Help: "have the tracker compare the checksum with what was stored"},
-			parallelOption,
+			storingOption,
 		},
 	}
 }
@@ -46,6 +46,10 @@ type local struct {
 	info fs.FileInfo
 }
 
+func (l local) small() bool {
+	return l.info != nil && l.info.Mode().IsRegular() && l.info.Size() <= smallFile
+}
+
 func runUpload(ctx context.Context, c *frame.Call, s *transfer.Store) error {
 	names, force := c.Rest("file"), c.Given("force")
 	if one := c.Option("file"); one != "" {
@@ -55,7 +59,7 @@ func runUpload(ctx context.Context, c *frame.Call, s *transfer.Store) error {
 	if err := checkTemplate(names, template); err != nil {
 		return err
 	}
-	b, err := newBatch(c, "uploaded")
+	b, err := newStoring(c, "uploaded")
 	if err != nil {
 		return err
 	}

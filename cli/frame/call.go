@@ -20,6 +20,9 @@ const (
 	defaultTracker = "127.0.0.1:7001"
 	// defaultTimeout is mogadm's.
 	defaultTimeout = 15 * time.Second
+	// maxIdle is as many requests as a client has under way: those of many files are answered
+	// together, and a connection that waits for nothing costs a short call nothing.
+	maxIdle = 64
 )
 
 // Call is one call of a command.
@@ -166,7 +169,7 @@ func (c *Call) Dial(addresses ...string) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	trackers, err := client.New(client.Config{Addresses: addresses, Timeout: timeout, NodeTimeout: timeout, TLS: secure})
+	trackers, err := client.New(client.Config{Addresses: addresses, Timeout: timeout, NodeTimeout: timeout, TLS: secure, MaxIdle: maxIdle})
 	if err != nil {
 		return nil, &Failure{Err: err, Next: "name the trackers with --trackers=host:port,..."}
 	}

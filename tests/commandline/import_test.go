@@ -16,7 +16,7 @@ import (
 )
 
 // imported is how many files are imported: go test ./tests/commandline -args -files 100000
-var imported = flag.Int("files", 300, "how many files TestAnImportThatIsKilledTwiceGoesOn imports")
+var imported = flag.Int("files", 600, "how many files TestAnImportThatIsKilledTwiceGoesOn imports")
 
 // within bounds a third of an import, on a busy machine, for so many files.
 func within() time.Duration { return 2*time.Minute + time.Duration(*imported)*20*time.Millisecond }
