@@ -61,7 +61,7 @@ func manifestOf(c *frame.Call, archive, suffix string) (*manifest, error) {
 // runImport brings what the manifest has not.
 //
 // A kill between an upload and its line leaves a file that the manifest does not know. So a
-// run that goes on looks first whether the key has the content already.
+// run that goes on looks first whether the key has the content already, where that may be.
 func runImport(ctx context.Context, c *frame.Call, s *transfer.Store) error {
 	m, err := manifestOf(c, c.Arg("archive"), ".imported")
 	if err != nil {
@@ -94,7 +94,7 @@ func runImport(ctx context.Context, c *frame.Call, s *transfer.Store) error {
 			return skipped, nil
 		}
 		u := transfer.Upload{Key: key, Class: class, Hash: hash, Source: p.source, Verify: c.Given("verify"), Passed: b.progress.Bytes}
-		what, e, err := bring(ctx, s, u, m.earlier)
+		what, e, err := bring(ctx, s, u, m.doubtful())
 		if err == nil {
 			err = m.add(e)
 		}

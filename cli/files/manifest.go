@@ -26,9 +26,13 @@ type manifest struct {
 	// earlier says that there was an earlier run.
 	earlier bool
 
-	mu   sync.Mutex // guards what follows
-	have map[[md5.Size]byte]struct{}
+	mu sync.Mutex // guards what follows
+	// have is the keys that are done: true when they came up in this run.
+	have map[[md5.Size]byte]bool
 	last entry // of the lines that were there
+	// unmet is how many keys of earlier runs did not come up yet; since is how many
+	// lines were written since all had.
+	unmet, since int
 }
 
 // entry is a line.
@@ -54,7 +58,7 @@ func openManifest(name string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &manifest{file: f, earlier: missing == nil, have: map[[md5.Size]byte]struct{}{}}
+	m := &manifest{file: f, earlier: missing == nil, have: map[[md5.Size]byte]bool{}}
 	if err := m.read(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("manifest %s: %w", name, err)
@@ -77,10 +81,11 @@ func (m *manifest) read() error {
 		if err != nil {
 			return fmt.Errorf("line %d: %w: it is no manifest of ours; name another with --manifest=", n, err)
 		}
-		m.have[mark(e.Key)] = struct{}{}
+		m.have[mark(e.Key)] = false
 		m.last = e
 		whole += int64(len(line))
 	}
+	m.unmet = len(m.have)
 	if err := m.file.Truncate(whole); err != nil {
 		return err
 	}
@@ -113,8 +118,25 @@ func parseEntry(line []byte) (entry, error) {
 func (m *manifest) has(key mogile.Key) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, ok := m.have[mark(key)]
+	k := mark(key)
+	met, ok := m.have[k]
+	if ok && !met {
+		m.have[k] = true
+		m.unmet--
+	}
 	return ok
+}
+
+// doubtful reports whether an earlier run may have done, without its line, what comes up now.
+//
+// It began files in the same order, and had at most maxParallel under way when it was killed.
+// So all that it had done comes before the last key that has a line, or among the next so many;
+// twice as many, as in this run, too, the order in which files are done is not quite that in
+// which they begin.
+func (m *manifest) doubtful() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.earlier && (m.unmet > 0 || m.since < 2*maxParallel)
 }
 
 // goesOn reports whether an earlier run has written any line.
@@ -127,7 +149,10 @@ func (m *manifest) add(e entry) error {
 	if _, err := m.file.WriteString(e.String()); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	m.have[mark(e.Key)] = struct{}{}
+	m.have[mark(e.Key)] = true
+	if m.unmet == 0 {
+		m.since++
+	}
 	return nil
 }
 
