@@ -21,6 +21,9 @@
 //   - jobs: what the background jobs do in a second, how soon an upload has its second
 //     copy, and how much slower reading is meanwhile; on MariaDB, with three storage
 //     nodes of two devices in a process of their own, and everything as it is by default;
+//   - import: how fast caddy mogilefs import brings small files, also when it is killed twice
+//     on the way, beside the upload path on the same installation; -files is how many it
+//     brings;
 //   - metadata: what a file costs in the tables, an operation at the database, and a location
 //     in memory, for docs/scale.md;
 //   - growth: get_paths and list_keys with ten million files, and with a hundred thousand
@@ -66,17 +69,17 @@ func parseOptions() (o options, err error) {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured")
 	flag.DurationVar(&o.each, "time", 3*time.Second, "how long each measurement takes")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where databases and devices are made: on a disk with a journal")
-	parts := flag.String("parts", "http,edge,watched,storage,tracker,jobs", "what is measured: http, edge, watched, storage, tracker, jobs, metadata, growth")
+	parts := flag.String("parts", "http,edge,watched,storage,tracker,jobs", "what is measured: http, edge, watched, storage, tracker, jobs, import, metadata, growth")
 	on := flag.String("on", "mariadb,sqlite,postgresql", "the databases of the trackers")
 	only := flag.String("only", "", "the work of nodes, trackers and jobs whose name matches")
-	flag.IntVar(&o.files, "files", 100_000, "how many files a tracker has")
+	flag.IntVar(&o.files, "files", 100_000, "how many files a tracker has, or an import brings")
 	flag.IntVar(&o.rows, "rows", 10_000_000, "how many files a tracker has grown to")
 	flag.StringVar(&o.profiles, "profile", "", "a directory for profiles of nodes and trackers, one for each work")
 	flag.Parse()
 	o.parts = strings.Split(*parts, ",")
 	for _, part := range o.parts {
 		if measures[part] == nil {
-			return o, fmt.Errorf("unknown part %q: want some of http, edge, watched, storage, tracker, jobs, metadata, growth", part)
+			return o, fmt.Errorf("unknown part %q: want some of http, edge, watched, storage, tracker, jobs, import, metadata, growth", part)
 		}
 	}
 	if o.engines, err = enginesOf(*on); err != nil {
@@ -120,8 +123,8 @@ func run(ctx context.Context, o options) (err error) {
 
 // measures is the parts by name.
 var measures = map[string]func(ctx context.Context, o options, dir, caddy string) error{
-	"http": measureHTTP, "edge": measureEdge, "watched": measureWatched, "storage": measureStorage, "tracker": measureTracker, "jobs": measureJobs, "growth": measureGrowth,
-	"metadata": measureMetadata,
+	"http": measureHTTP, "edge": measureEdge, "watched": measureWatched, "storage": measureStorage, "tracker": measureTracker, "jobs": measureJobs, "import": measureImport,
+	"growth": measureGrowth, "metadata": measureMetadata,
 }
 
 func measureHTTP(ctx context.Context, o options, dir, caddy string) error {

@@ -52,13 +52,17 @@ func cpuTime(pid int) (float64, error) {
 	return sum, nil
 }
 
-// ownCPUTime is the seconds of processor that this process has used, without children.
-func ownCPUTime() (float64, error) {
-	var used unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
-		return 0, fmt.Errorf("own processor time: %w", err)
+// ownCPUTime is the seconds of processor that this process has used, and those of its children
+// that have ended.
+func ownCPUTime() (sum float64, err error) {
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var used unix.Rusage
+		if err := unix.Getrusage(who, &used); err != nil {
+			return 0, fmt.Errorf("own processor time: %w", err)
+		}
+		sum += time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds()
 	}
-	return time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds(), nil
+	return sum, nil
 }
 
 // residentMemory is how many bytes of a process are in memory.
