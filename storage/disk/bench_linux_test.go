@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mogilefs/caddy-mogilefs/storage/dirsync"
 )
 
 // BenchmarkDurable4KiB compares ways to make a small file lasting, all in one directory, as
@@ -104,18 +106,18 @@ func ownSyncs(_ *testing.B, dir string) func(string) error {
 }
 
 func sharedSyncs(_ *testing.B, dir string) func(string) error {
-	var dirs dirSyncs
+	var dirs dirsync.Syncs
 	return func(name string) error {
 		parent := filepath.Join(dir, filepath.Dir(name))
 		return bare(dir, name, (*os.File).Sync, func() error {
-			return dirs.do(parent, func() error { return syncPath(parent, unix.Fsync) })
+			return dirs.Do(parent, func() error { return syncPath(parent, unix.Fsync) })
 		})
 	}
 }
 
 func sharedSyncfs(_ *testing.B, dir string) func(string) error {
-	var all dirSyncs
-	whole := func() error { return all.do("", func() error { return syncPath(dir, unix.Syncfs) }) }
+	var all dirsync.Syncs
+	whole := func() error { return all.Do("", func() error { return syncPath(dir, unix.Syncfs) }) }
 	return func(name string) error {
 		return bare(dir, name, func(*os.File) error { return whole() }, whole)
 	}

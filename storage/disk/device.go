@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
+	"github.com/mogilefs/caddy-mogilefs/storage/dirsync"
 	"github.com/mogilefs/caddy-mogilefs/storage/guard"
 	"github.com/mogilefs/caddy-mogilefs/tally"
 )
@@ -29,7 +30,7 @@ type Device struct {
 	mounted  atomic.Bool // it was a mount point once
 	recorded atomic.Bool // and that is on disk
 	homes    homes
-	dirs     dirSyncs
+	dirs     dirsync.Syncs
 	known    knownDirs
 
 	// remote is set when another machine, or process, answers for the file system.

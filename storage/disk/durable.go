@@ -7,64 +7,6 @@ import (
 	"sync"
 )
 
-// dirSyncs lets all who want the same directory synced share the work. The zero
-// value is ready.
-type dirSyncs struct {
-	mu      sync.Mutex // guards the maps
-	running map[string]*syncRound
-	next    map[string]*syncRound
-}
-
-// syncRound is one sync that everyone who joined waits for.
-type syncRound struct {
-	done chan struct{}
-	err  error // set before done is closed
-}
-
-var errSyncBroken = errors.New("sync of the directory did not end")
-
-// do runs sync for dir after all that the caller did before. One who comes while a
-// sync runs can't rely on that one, since it may have begun before his change: he
-// waits for the next, which the first of those waiting runs for all of them.
-func (s *dirSyncs) do(dir string, sync func() error) error {
-	s.mu.Lock()
-	if round := s.next[dir]; round != nil {
-		s.mu.Unlock()
-		<-round.done
-		return round.err
-	}
-	round, before := &syncRound{done: make(chan struct{})}, s.running[dir]
-	if s.next == nil {
-		s.next, s.running = make(map[string]*syncRound), make(map[string]*syncRound)
-	}
-	s.next[dir] = round
-	s.mu.Unlock()
-
-	if before != nil {
-		<-before.done
-	}
-	s.begin(dir, round)
-	defer s.end(dir, round)
-	round.err = errSyncBroken // what the others see when sync panics
-	round.err = sync()
-	return round.err
-}
-
-// begin closes the round to newcomers.
-func (s *dirSyncs) begin(dir string, round *syncRound) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.next, dir)
-	s.running[dir] = round
-}
-
-func (s *dirSyncs) end(dir string, round *syncRound) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.running, dir)
-	close(round.done)
-}
-
 // maxKnownDirs bounds the memory of knownDirs to a few MiB; beyond it all is
 // forgotten, at the cost of one more sync for each directory used again.
 const maxKnownDirs = 1 << 16
@@ -127,7 +69,7 @@ func (d *Device) settleParents(dir guarded, name string) error {
 }
 
 func (d *Device) syncDir(dir guarded, site Site, name string) error {
-	return d.dirs.do(dir.key(name), func() error { return dir.SyncDir(site, name) })
+	return d.dirs.Do(dir.key(name), func() error { return dir.SyncDir(site, name) })
 }
 
 // parents lists the directories above name, the topmost first, without the device

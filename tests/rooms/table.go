@@ -131,10 +131,11 @@ var table = map[string]row{
 	},
 	"storage/blockdev": {libs: []string{sysLib}, tests: []string{"tests/mount"}},
 	"storage/disk": {
-		ours: []string{"mogile", "tally", "storage/guard"}, libs: []string{zapLib, sysLib},
+		ours: []string{"mogile", "tally", "storage/dirsync", "storage/guard"}, libs: []string{zapLib, sysLib},
 		tests: []string{"storage/disk/disktest", "tests/mount"},
 	},
 	"storage/disk/disktest": {ours: []string{"storage/disk"}, libs: testLibs},
+	"storage/dirsync":       {},
 	"storage/guard":         {},
 	"storage/openfiles":     {ours: []string{"storage/disk"}, libs: []string{sysLib}},
 	"storage/sidechannel":   {ours: []string{"mogile", "storage/disk"}, libs: []string{zapLib, syncLib, sysLib}},

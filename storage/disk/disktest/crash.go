@@ -71,6 +71,8 @@ type inode struct {
 	data    []byte
 	synced  []byte
 	settled bool // synced holds all of data
+	// began is how many syncs of the directory there were, ended the latest of those that ended.
+	began, ended int
 }
 
 func newDir() *inode { return &inode{live: map[string]*inode{}, durable: map[string]*inode{}} }
@@ -207,14 +209,21 @@ func (s crashFS) SyncDir(site disk.Site, name string) error {
 	// What is there when the sync begins is on disk when it ends.
 	var dir *inode
 	var entries map[string]*inode
+	var turn int
 	s.c.do(func() {
 		dir = s.c.at(path.Join(s.prefix, name))
 		entries = maps.Clone(dir.live)
+		dir.began++
+		turn = dir.began
 	})
 	if err := s.FS.SyncDir(site, name); err != nil {
 		return err
 	}
-	s.c.do(func() { dir.durable = entries })
+	s.c.do(func() {
+		if turn > dir.ended { // or one that began later has put more on disk
+			dir.durable, dir.ended = entries, turn
+		}
+	})
 	return nil
 }
 
