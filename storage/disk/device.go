@@ -203,7 +203,7 @@ func (d *Device) enter() (dir guarded, err error) {
 		}
 		dir = guarded{FS: opened, device: d}
 		if dir.home, err = opened.Lstat(SiteMount, "."); err == nil {
-			err = d.ready()
+			err = d.ready(opened.MountPoint())
 		}
 		if err != nil {
 			opened.Close()
@@ -216,8 +216,7 @@ func (d *Device) enter() (dir guarded, err error) {
 }
 
 // ready compares what the directory is with what it was.
-func (d *Device) ready() error {
-	mount, err := isMountPoint(d.path)
+func (d *Device) ready(mount bool, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return ErrNoDevice

@@ -52,6 +52,8 @@ type FS interface {
 	// SyncDir makes creations, renames and removals in a directory lasting.
 	SyncDir(site Site, name string) error
 	Lstat(site Site, name string) (fs.FileInfo, error)
+	// MountPoint reports whether the directory is on another file system than the one above it.
+	MountPoint() (bool, error)
 	// ReadDir lists a directory, in no order.
 	ReadDir(site Site, name string) ([]fs.DirEntry, error)
 	// Space measures the file system the directory is on.
@@ -143,6 +145,8 @@ func (s *osFS) Lstat(_ Site, name string) (fs.FileInfo, error) {
 	return info, escaped(err)
 }
 
+func (s *osFS) MountPoint() (bool, error) { return isMountPoint(s.root.Name()) }
+
 func (s *osFS) Rename(_ Site, from, to string) error {
 	err := escaped(s.root.Rename(from, to))
 	if errors.Is(err, fs.ErrExist) {
@@ -216,4 +220,4 @@ func (s *osFS) Space(Site) (Space, error) {
 
 type osFile struct{ *os.File }
 
-func (f osFile) Preallocate(size int64) error { return preallocate(f.File, size) }
+func (f osFile) Preallocate(size int64) error { return preallocate(int(f.Fd()), size) }

@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -13,16 +12,25 @@ import (
 )
 
 // linuxFS is osFS with fewer calls of the system: it finds the directory a file is in
-// with one, and keeps that open from a rename to its sync, where osFS opens each directory
-// on the way anew each time. What it does not know to do, and what fails for another
+// with one, and keeps that open from a file's creation to its sync, where osFS opens each
+// directory on the way anew each time. What it does not know to do, and what fails for another
 // reason than that a name is absent, it leaves to osFS.
 type linuxFS struct {
-	dir    *os.File // itself
-	parent *os.File // the directory that was used last, or nil
-	name   string   // of parent
-	rest   FS       // osFS on the same directory, or nil until it is needed
-	held   []int    // descriptors that hold the locks of files that are closed
+	dir    *os.File  // itself
+	parent int       // the directory that was used last, or none
+	name   string    // of parent
+	found  time.Time // when parent was found at its name
+	rest   FS        // osFS on the same directory, or nil until it is needed
+	held   []int     // descriptors that hold the locks of files that are closed
+	// quiet says that the file system has nothing to tell when a file is closed.
+	quiet bool
 }
+
+// none is no descriptor.
+const none = -1
+
+// parentFor is how long a directory counts as what its name said: bytes may take long to come.
+const parentFor = time.Second
 
 func openFS(path string) (FS, error) {
 	fd, err := ignoringEINTR(func() (int, error) {
@@ -31,7 +39,7 @@ func openFS(path string) (FS, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &linuxFS{dir: os.NewFile(uintptr(fd), path)}, nil
+	return &linuxFS{dir: os.NewFile(uintptr(fd), path), parent: none}, nil
 }
 
 func ignoringEINTR(call func() (int, error)) (int, error) {
@@ -57,31 +65,39 @@ func (s *linuxFS) portable() (FS, error) {
 }
 
 // in returns the directory of a name, which stays open until the next call.
-func (s *linuxFS) in(dir string) (*os.File, error) {
+func (s *linuxFS) in(dir string) (int, error) {
 	if dir == "." {
-		return s.dir, nil
+		return int(s.dir.Fd()), nil
 	}
-	if s.parent != nil && s.name == dir {
+	if s.parent != none && s.name == dir && time.Since(s.found) < parentFor {
 		return s.parent, nil
 	}
+	fd, err := s.open(dir)
+	if err != nil {
+		return none, err
+	}
+	s.leave()
+	s.parent, s.name, s.found = fd, dir, time.Now()
+	return fd, nil
+}
+
+func (s *linuxFS) open(dir string) (int, error) {
 	how := unix.OpenHow{
 		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS,
 	}
 	fd, err := ignoringEINTR(func() (int, error) { return unix.Openat2(int(s.dir.Fd()), dir, &how) })
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: dir, Err: err}
+		return none, &fs.PathError{Op: "open", Path: dir, Err: err}
 	}
-	s.leave()
-	s.parent, s.name = os.NewFile(uintptr(fd), dir), dir
-	return s.parent, nil
+	return fd, nil
 }
 
 // leave closes the directory that was used last.
 func (s *linuxFS) leave() {
-	if s.parent != nil {
-		s.parent.Close()
-		s.parent = nil
+	if s.parent != none {
+		_ = unix.Close(s.parent) // nothing was written there
+		s.parent = none
 	}
 }
 
@@ -91,7 +107,7 @@ func (s *linuxFS) at(name string, do func(dir int, base string) error) error {
 	if err != nil {
 		return err
 	}
-	if err := do(int(dir.Fd()), path.Base(name)); err != nil {
+	if err := do(dir, path.Base(name)); err != nil {
 		return &fs.PathError{Op: "use", Path: name, Err: err}
 	}
 	return nil
@@ -115,9 +131,6 @@ func (s *linuxFS) Create(site Site, name string) (f File, err error) {
 		f, err = s.create(dir, base)
 		return err
 	})
-	// The bytes may take long to come. Who gives the file its name then looks anew where
-	// its directory is, and fewer descriptors are open meanwhile.
-	s.leave()
 	return f, s.orElse(err, func(rest FS) (err error) {
 		f, err = rest.Create(site, name)
 		return err
@@ -132,38 +145,64 @@ func (s *linuxFS) create(dir int, base string) (File, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := heldFile{osFile{os.NewFile(uintptr(fd), base)}, s}
 		if unix.Flock(fd, unix.LOCK_EX) != nil {
-			return f, nil // as in hold
+			return &heldFile{fd, s, 0}, nil // as in hold
 		}
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
-			f.File.Close()
+			_ = unix.Close(fd)
 			_ = unix.Unlinkat(dir, base, 0) // the error that counts is the other
 			return nil, err
 		}
 		if st.Nlink > 0 {
-			return f, nil
+			return &heldFile{fd, s, 0}, nil
 		}
 		// A sweep took it in the moment before it was locked.
-		f.File.Close()
+		_ = unix.Close(fd)
 	}
 }
 
 // heldFile is locked until the FS is closed.
 type heldFile struct {
-	osFile
-	fs *linuxFS
+	fd      int // none once it is closed
+	fs      *linuxFS
+	written int
+}
+
+// Write gives its directory up with the second piece: the others may take long to come, and
+// many files may be written at a time.
+func (f *heldFile) Write(p []byte) (n int, err error) {
+	if f.written > 0 {
+		f.fs.leave()
+	}
+	for got := 1; got > 0 && n < len(p); n += max(got, 0) {
+		got, err = ignoringEINTR(func() (int, error) { return unix.Write(f.fd, p[n:]) })
+	}
+	f.written += n
+	return n, err
+}
+
+func (f *heldFile) Preallocate(size int64) error { return preallocate(f.fd, size) }
+
+func (f *heldFile) Sync() error {
+	_, err := ignoringEINTR(func() (int, error) { return 0, unix.Fsync(f.fd) })
+	return err
 }
 
 // Close closes the file, of which a second descriptor keeps the lock: an upload that
-// takes long has one only. Each closing has the system report what it could not write.
-func (f heldFile) Close() error {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err == nil {
+// takes long has one only. Each closing has the system report what it could not write,
+// where it has something to report.
+func (f *heldFile) Close() (err error) {
+	fd := f.fd
+	f.fd = none
+	if !f.fs.quiet {
+		held, derr := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		fd, err = held, errors.Join(derr, unix.Close(fd))
+	}
+	if fd != none {
 		f.fs.held = append(f.fs.held, fd)
 	}
-	return errors.Join(err, f.File.Close())
+	return err
 }
 
 func (s *linuxFS) Mkdir(site Site, name string) error {
@@ -189,7 +228,8 @@ func (s *linuxFS) SyncDir(site Site, name string) error {
 	if err != nil {
 		return s.orElse(err, func(rest FS) error { return rest.SyncDir(site, name) })
 	}
-	return dir.Sync()
+	_, err = ignoringEINTR(func() (int, error) { return 0, unix.Fsync(dir) })
+	return err
 }
 
 func (s *linuxFS) Lstat(site Site, name string) (info fs.FileInfo, err error) {
@@ -214,7 +254,26 @@ func (s *linuxFS) Lstat(site Site, name string) (info fs.FileInfo, err error) {
 	})
 }
 
-func (s *linuxFS) Space(Site) (Space, error) { return spaceOf(s.dir) }
+func (s *linuxFS) MountPoint() (bool, error) {
+	var own, above unix.Stat_t
+	dir := int(s.dir.Fd())
+	if err := errors.Join(unix.Fstat(dir, &own), unix.Fstatat(dir, "..", &above, 0)); err != nil {
+		return false, err
+	}
+	return own.Dev != above.Dev, nil
+}
+
+func (s *linuxFS) Space(Site) (Space, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(s.dir.Fd()), &st); err != nil {
+		return Space{}, os.NewSyscallError("fstatfs", err)
+	}
+	switch int64(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.TMPFS_MAGIC:
+		s.quiet = true
+	}
+	return spaceIn(&st), nil
+}
 
 func (s *linuxFS) OpenAt(site Site, name string, offset int64) (File, error) {
 	rest, err := s.portable()
@@ -254,7 +313,7 @@ func (s *linuxFS) SetModTime(site Site, name string, t time.Time) error {
 // ReadDir has the types of what it lists from the directory itself. osFS looks at each: a disk
 // that is mounted there and hangs, or fails, would keep all others from being listed.
 func (s *linuxFS) ReadDir(site Site, name string) ([]fs.DirEntry, error) {
-	dir, err := s.in(name)
+	fd, err := s.open(name)
 	if err != nil {
 		var list []fs.DirEntry
 		err = s.orElse(err, func(rest FS) (err error) {
@@ -263,9 +322,8 @@ func (s *linuxFS) ReadDir(site Site, name string) ([]fs.DirEntry, error) {
 		})
 		return list, err
 	}
-	if _, err := dir.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
+	dir := os.NewFile(uintptr(fd), name)
+	defer dir.Close()
 	return dir.ReadDir(-1)
 }
 

@@ -99,7 +99,7 @@ func (d *Device) openReader(name string) (Reader, error) {
 func (d *Device) openFile(name string) (*os.File, error) {
 	f, err := openBeneath(d.path, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if merr := d.ready(); merr != nil {
+		if merr := d.ready(isMountPoint(d.path)); merr != nil {
 			return nil, merr
 		}
 	}

@@ -108,7 +108,7 @@ func (r *Root) Device(dev mogile.DevID) (*Device, error) {
 	if r.rules.Remote(d.path) {
 		// It is there, and to find out more may take for ever.
 		d.remote.Store(true)
-	} else if err := d.ready(); err != nil && !errors.Is(err, ErrNotMounted) {
+	} else if err := d.ready(isMountPoint(d.path)); err != nil && !errors.Is(err, ErrNotMounted) {
 		return nil, fmt.Errorf("device %d: %w", dev, classed(err))
 	}
 	d.counts = r.rules.Tally.Devices.At(dev) // not of one that is not there: anybody can ask for any

@@ -11,6 +11,10 @@ func spaceOf(dir *os.File) (Space, error) {
 	if err := unix.Fstatfs(int(dir.Fd()), &st); err != nil {
 		return Space{}, os.NewSyscallError("fstatfs", err)
 	}
+	return spaceIn(&st), nil
+}
+
+func spaceIn(st *unix.Statfs_t) Space {
 	// Blocks are counted in fragments; network file systems have both sizes.
 	unit := int64(st.Frsize)
 	if unit == 0 {
@@ -20,5 +24,5 @@ func spaceOf(dir *os.File) (Space, error) {
 		Used:      int64(st.Blocks-st.Bfree) * unit,
 		Available: int64(st.Bavail) * unit,
 		ReadOnly:  st.Flags&unix.ST_RDONLY != 0,
-	}, nil
+	}
 }
