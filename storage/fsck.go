@@ -2,9 +2,12 @@ package storage
 
 import (
 	"context"
+	"io"
+	"math"
 	"sync"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/storage/background"
 	"github.com/mogilefs/caddy-mogilefs/storage/disk"
 )
 
@@ -31,7 +34,8 @@ func (ts *turns) at(fileSystem uint64) chan struct{} {
 	return turn
 }
 
-// fsckDigest waits for its turn, and then lets others read first. Where file systems can't
+// fsckDigest waits for its turn, and then lets others read first, and keep in memory what they
+// read. Where file systems can't
 // be told apart, all share one turn.
 func (n *Node) fsckDigest(ctx context.Context, f disk.Reader, hash mogile.HashType) (sum mogile.Checksum, err error) {
 	fileSystem, err := disk.FileSystemOf(f)
@@ -45,6 +49,10 @@ func (n *Node) fsckDigest(ctx context.Context, f disk.Reader, hash mogile.HashTy
 	case <-ctx.Done():
 		return mogile.Checksum{}, ctx.Err()
 	}
-	disk.AtLowPriority(func() { sum, err = n.digest(ctx, f, hash) })
+	from := io.Reader(io.NewSectionReader(f, 0, math.MaxInt64))
+	if file := f.Bare(); file != nil {
+		from = background.Once(file)
+	}
+	background.AtLowPriority(func() { sum, err = n.digest(ctx, from, hash) })
 	return sum, err
 }

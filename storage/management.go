@@ -146,12 +146,12 @@ func (a asked) Digest(ctx context.Context, uri string, hash mogile.HashType, fsc
 	if fsck {
 		return a.fsckDigest(ctx, f, hash)
 	}
-	return a.digest(ctx, f, hash)
+	return a.digest(ctx, io.NewSectionReader(f, 0, math.MaxInt64), hash)
 }
 
-func (n *Node) digest(ctx context.Context, f disk.Reader, hash mogile.HashType) (mogile.Checksum, error) {
+func (n *Node) digest(ctx context.Context, from io.Reader, hash mogile.HashType) (mogile.Checksum, error) {
 	h := hash.New()
-	offset, err := n.feed(ctx, h, io.NewSectionReader(f, 0, math.MaxInt64))
+	offset, err := n.feed(ctx, h, from)
 	if err != nil {
 		return mogile.Checksum{}, &sidechannel.ReadError{Offset: offset, Err: err}
 	}

@@ -125,7 +125,7 @@ var table = map[string]row{
 	"tracker/store/storetest": {ours: []string{"mogile", "tracker/store"}, libs: testLibs},
 
 	"storage": {
-		ours:  []string{"mogile", "tally", "complaint", "storage/blockdev", "storage/disk", "storage/openfiles", "storage/sidechannel"},
+		ours:  []string{"mogile", "tally", "complaint", "storage/background", "storage/blockdev", "storage/disk", "storage/openfiles", "storage/sidechannel"},
 		libs:  []string{zapLib, syncLib, sysLib},
 		tests: []string{"storage/disk/disktest", "tests/mount"},
 	},
@@ -135,6 +135,7 @@ var table = map[string]row{
 		tests: []string{"storage/disk/disktest", "tests/mount"},
 	},
 	"storage/disk/disktest": {ours: []string{"storage/disk"}, libs: testLibs},
+	"storage/background":    {libs: []string{sysLib}, tests: []string{"tests/mount"}},
 	"storage/dirsync":       {},
 	"storage/guard":         {},
 	"storage/openfiles":     {ours: []string{"storage/disk"}, libs: []string{sysLib}},

@@ -1,4 +1,4 @@
-package disk_test
+package background_test
 
 import (
 	"runtime"
@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mogilefs/caddy-mogilefs/storage/disk"
+	"github.com/mogilefs/caddy-mogilefs/storage/background"
 )
 
 func TestLowPriorityEndsWithItsWork(t *testing.T) {
@@ -20,7 +20,7 @@ func TestLowPriorityEndsWithItsWork(t *testing.T) {
 		return p
 	}
 	before, called := priority(), false
-	disk.AtLowPriority(func() {
+	background.AtLowPriority(func() {
 		called = true
 		if got, want := priority(), uintptr(2<<13|7); got != want {
 			t.Errorf("within: got %#x; want %#x, the lowest that makes progress", got, want)

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package disk
+package background
 
 // AtLowPriority calls f so that what it reads from disks comes after what others read; not
 // possible here.
