@@ -24,7 +24,7 @@ test:
 	# it waits more than it works, so three packages share two processors. What looks at the
 	# clock comes last, when little else runs, and the simulation without the race detector, under
 	# which SQLite, all Go here, is many times slower. lint has vetted all.
-	go test -race -vet=off -p 3 -timeout 15m ./tests/machines ./tracker/store/sqlstore ./tests/upkeep ./tracker/job \
+	go test -race -vet=off -p 3 -timeout 20m ./tests/machines ./tracker/store/sqlstore ./tests/upkeep ./tracker/job \
 		$$(go list ./... | grep -vE '/tests/(outage|failover|simulation)$$')
 	go test -race -vet=off -timeout 15m ./tests/outage ./tests/failover
 	$(MAKE) simulation

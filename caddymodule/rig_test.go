@@ -8,12 +8,15 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/mogilefs/caddy-mogilefs/tests/process"
 )
 
 // soon bounds what happens in the background: the monitor's next look at a device,
@@ -30,10 +33,9 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir()}
-	for _, addr := range []*string{&r.tracker, &r.node, &r.management, &r.public} {
-		ln := listenLoopback(t)
-		*addr = ln.Addr().String()
-		defer ln.Close() // only now, so that no port is given twice
+	ports := process.FreePorts(t, 4)
+	for i, addr := range []*string{&r.tracker, &r.node, &r.management, &r.public} {
+		*addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))
 	}
 	t.Setenv("MOGILEFS_TEST_DIR", r.dir)
 	t.Cleanup(func() {

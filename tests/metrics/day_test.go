@@ -95,15 +95,16 @@ func (s *site) loseACopy(fid mogile.FID) {
 	s.t.Helper()
 	before := s.scrape().sum("caddy_mogilefs_edge_failovers_total")
 	s.removeLocal(fid)
+	// Before the edge, which has the copy made again.
+	resp, err := s.client.Get("http://" + s.nodes[0] + fid.Path(1))
+	if err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusNotFound {
+		s.t.Fatalf("the node was asked for it: got %v, %v; want 404", resp, err)
+	}
 	if a := s.want(http.StatusOK, http.MethodGet, "/images/two0", ""); a.header.Get("X-Copy") != "2" {
 		s.t.Fatalf("got it from device %q; want 2, as that of device 1 is gone", a.header.Get("X-Copy"))
 	}
 	if got := s.scrape().sum("caddy_mogilefs_edge_failovers_total"); got != before+1 {
 		s.t.Errorf("got %v fail-overs after %v; want one more", got, before)
-	}
-	resp, err := s.client.Get("http://" + s.nodes[0] + fid.Path(1))
-	if err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusNotFound {
-		s.t.Fatalf("the node was asked for it: got %v, %v; want 404", resp, err)
 	}
 	if got := s.scrape().sum("caddy_mogilefs_storage_failures_total", "device=1", "status=404"); got != 1 {
 		s.t.Errorf("got %v files that the node was asked for in vain; want 1", got)
