@@ -182,7 +182,7 @@ var table = map[string]row{
 	"caddymodule": {
 		ours:  []string{"mogile", "tally", "cache", "edge/...", "tracker/...", "storage/...", "cli", "cli/doctor", "console/...", "caddymodule/..."},
 		libs:  []string{everything},
-		tests: []string{"tests/database", "tests/mount"},
+		tests: []string{"tests/database", "tests/mount", "tests/process"},
 	},
 	"caddymodule/metrics": {
 		ours: []string{"mogile", "tally", "cache", "edge/health", "storage", "tracker", "tracker/..."},
