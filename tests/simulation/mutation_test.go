@@ -126,7 +126,7 @@ var mutants = map[string]struct {
 	seed   uint64
 	mutate func(*tracker) (store.Store, allNodes)
 }{
-	"the reaper forgets before it queues": {"rough", 78, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
+	"the reaper forgets before it queues": {"rough", 572, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
 	"a copy is forgotten before it is deleted": {"bloody", 4, func(k *tracker) (store.Store, allNodes) {
 		st := &trackerStore{real: k.sim.store, t: k}
 		return st, hasty{&trackerNodes{k}, st}

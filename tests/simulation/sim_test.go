@@ -185,7 +185,10 @@ func (s *sim) draw() {
 	}
 	if s.rough {
 		s.wild = true
-		s.clock.crashes, s.clock.slow, s.cluster.mishaps = 0.02, 0.2, 0.1
+		s.clock.slow, s.cluster.mishaps = 0.2, 0.1
+		if s.rng.IntN(2) == 0 { // trackers live long enough to reap
+			s.clock.crashes = 0.005
+		}
 		if s.lying = s.rng.IntN(2) == 0; !s.lying { // files that no disk lies about must be right without a check
 			s.cluster.lies = 0
 		}
@@ -219,8 +222,12 @@ func (s *sim) plan() {
 		spread(s.rng.IntN(6), s.strip)
 	}
 	if s.bloody { // late enough for some files to be there, early enough to be reaped
+		late := s.length() / 3
+		if s.rough { // or to be reaped while trackers are still killed
+			late /= 2
+		}
 		for range 4 {
-			s.clock.after(s.length()/3+s.upTo(s.length()/4), "", s.breakDisk)
+			s.clock.after(late+s.upTo(s.length()/4), "", s.breakDisk)
 		}
 	}
 }
