@@ -20,6 +20,9 @@ const (
 	// connectWithin and answerWithin is when a client goes on to another edge.
 	connectWithin = time.Second
 	answerWithin  = 15 * time.Second
+	// storedWithin is when it tries an upload anew: one that waits for a database that is lost
+	// does so for longer than another is there.
+	storedWithin = 5 * time.Second
 )
 
 // load is all clients at work.
@@ -124,7 +127,10 @@ func (l *load) read(rnd *rand.Rand) {
 func (l *load) write(rnd *rand.Rand) {
 	key := fmt.Sprintf("load-%d", l.next.Add(1))
 	for _, edge := range l.edges(rnd) {
-		if ok, err := l.site.put(edge, key); ok && err == nil {
+		ctx, cancel := context.WithTimeout(l.site.t.Context(), storedWithin)
+		ok, err := l.site.put(ctx, edge, key)
+		cancel()
+		if ok && err == nil {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.stored, l.last = append(l.stored, key), time.Now()

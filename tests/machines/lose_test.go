@@ -49,7 +49,7 @@ func loseTheFirst(t *testing.T, roles ...role) {
 	var keys []string
 	for i := range kept {
 		key := fmt.Sprintf("kept-%d", i)
-		if ok, err := s.put(s.machines[i%len(s.machines)].edge(), key); !ok || err != nil {
+		if ok, err := s.put(t.Context(), s.machines[i%len(s.machines)].edge(), key); !ok || err != nil {
 			t.Fatalf("upload %s: got %t, %v; want it stored", key, ok, err)
 		}
 		keys = append(keys, key)

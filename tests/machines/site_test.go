@@ -2,6 +2,7 @@ package machines
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -187,8 +188,8 @@ func (s *site) awaitCount(keys []string) {
 }
 
 // put uploads through one edge.
-func (s *site) put(edge, key string) (bool, error) {
-	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPut, edge+key, bytes.NewReader(content(key)))
+func (s *site) put(ctx context.Context, edge, key string) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, edge+key, bytes.NewReader(content(key)))
 	if err != nil {
 		return false, err
 	}
