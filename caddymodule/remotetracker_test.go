@@ -19,6 +19,7 @@ import (
 
 	"github.com/mogilefs/caddy-mogilefs/edge"
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tests/process"
 	"github.com/mogilefs/caddy-mogilefs/tracker"
 	"github.com/mogilefs/caddy-mogilefs/tracker/client"
 )
@@ -333,7 +334,7 @@ http://:NODEPORT {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := process.SendOverReload(http.DefaultClient, req)
 	if err != nil || resp.StatusCode != http.StatusCreated {
 		t.Fatalf("PUT to the node: got %v, %v; want 201", resp, err)
 	}

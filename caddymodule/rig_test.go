@@ -187,7 +187,8 @@ type reply struct {
 	body   string
 }
 
-// send sends a request on a connection of its own; any goroutine may call it.
+// send sends a request on a connection of its own, over a reload if need be; any
+// goroutine may call it.
 func (r *rig) send(method, path string, body io.Reader, headers ...string) (reply, error) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), soon)
 	defer cancel()
@@ -199,7 +200,7 @@ func (r *rig) send(method, path string, body io.Reader, headers ...string) (repl
 		req.Header.Set(headers[i], headers[i+1])
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
+	resp, err := process.SendOverReload(&client, req)
 	if err != nil {
 		return reply{}, err
 	}
@@ -208,14 +209,10 @@ func (r *rig) send(method, path string, body io.Reader, headers ...string) (repl
 	return reply{resp.StatusCode, resp.Header, string(text)}, err
 }
 
-// want sends a request and wants a status. It sends a GET again when there is no
-// answer: a reload resets connections that wait to be accepted.
+// want sends a request and wants a status.
 func (r *rig) want(status int, method, path, body string, headers ...string) reply {
 	r.t.Helper()
 	got, err := r.send(method, path, strings.NewReader(body), headers...)
-	if err != nil && method == http.MethodGet {
-		got, err = r.send(method, path, nil, headers...)
-	}
 	if err != nil || got.status != status {
 		r.t.Fatalf("%s %s: got %d %q (%v); want %d", method, path, got.status, got.body, err, status)
 	}

@@ -2,39 +2,32 @@ package caddymodule
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/mogilefs/caddy-mogilefs/tests/mount"
+	"github.com/mogilefs/caddy-mogilefs/tests/process"
 )
 
-// from sends a request to the node from one address of this machine, and once more when
-// there is no answer: a reload resets connections that wait to be accepted.
+// from sends a request to the node from one address of this machine, over a reload if
+// need be.
 func (r *rig) from(addr, method, path string) int {
 	r.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}, Timeout: soon}
 	client := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
-	send := func() (*http.Response, error) {
-		req, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.node+path, strings.NewReader("body"))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		return client.Do(req)
+	req, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.node+path, strings.NewReader("body"))
+	if err != nil {
+		r.t.Fatal(err)
 	}
-	resp, err := send()
-	if errors.Is(err, syscall.ECONNRESET) {
-		resp, err = send()
-	}
+	resp, err := process.SendOverReload(&client, req)
 	if err != nil {
 		r.t.Fatalf("%s %s from %s: %v", method, path, addr, err)
 	}

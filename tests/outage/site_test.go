@@ -2,14 +2,12 @@ package outage
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -137,20 +135,9 @@ func (s *site) config(more string) string {
 // content is that of a key.
 func content(key string) []byte { return []byte(strings.Repeat("content of "+key+"\n", 64)) }
 
-// do sends a request, and once more when the connection breaks without an answer: on a
-// reload, Caddy closes idle connections and hands its port from one listener to the
-// next, and the kernel resets those that were just coming.
+// do sends a request, over a reload if need be.
 func (s *site) do(req *http.Request) (*http.Response, error) {
-	resp, err := s.http.Do(req)
-	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		if req.GetBody != nil {
-			if req.Body, err = req.GetBody(); err != nil {
-				return nil, err
-			}
-		}
-		return s.http.Do(req)
-	}
-	return resp, err
+	return process.SendOverReload(s.http, req)
 }
 
 // put uploads a key and reports whether that was acknowledged.

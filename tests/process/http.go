@@ -2,10 +2,12 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -54,11 +56,32 @@ func (c *Cluster) Delete(key string) Reply {
 
 func (c *Cluster) must(method, key string, body []byte) Reply {
 	c.t.Helper()
-	reply, err := c.Do(c.Request(method, key, bytes.NewReader(body)))
+	resp, err := SendOverReload(c.client.Client, c.Request(method, key, bytes.NewReader(body)))
+	if err != nil {
+		c.t.Fatalf("%s %q: %v\n%s", method, key, err, c.Tail())
+	}
+	reply, err := read(resp)
 	if err != nil {
 		c.t.Fatalf("%s %q: %v\n%s", method, key, err, c.Tail())
 	}
 	return reply
+}
+
+// SendOverReload sends a request, and once more when the connection ends without an
+// answer. A reload of Caddy does that to requests that nobody has begun to serve: the
+// kernel resets those that wait in the old listener, and the old server closes idle
+// connections and those whose request it has only just read. Any goroutine may call it.
+func SendOverReload(c *http.Client, req *http.Request) (*http.Response, error) {
+	resp, err := c.Do(req)
+	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		return resp, err
+	}
+	if req.GetBody != nil {
+		if req.Body, err = req.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return c.Do(req)
 }
 
 // Request is a request for a key, to be changed and then handed to [Cluster.Do].
@@ -78,6 +101,10 @@ func (c *Cluster) Do(req *http.Request) (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	return read(resp)
+}
+
+func read(resp *http.Response) (Reply, error) {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	return Reply{Status: resp.StatusCode, Header: resp.Header, Body: body}, err
