@@ -78,8 +78,9 @@ type Files interface {
 	// need be of the same.
 	LoadFiles(ctx context.Context, fids ...mogile.FID) (map[mogile.FID]Known, error)
 	// SetClass changes the class of a fid and queues its replication, in one
-	// transaction; a row that waits, is claimed or parked, is due at once as if it
-	// were new. The same class again changes nothing. ErrNotFound: no such file.
+	// transaction; a row that is parked is due at once as if it were new, one that waits
+	// or is claimed a second later, so that no claim looks like the one before. The same
+	// class again changes nothing. ErrNotFound: no such file.
 	SetClass(ctx context.Context, fid mogile.FID, class mogile.ClassID) error
 }
 

@@ -144,11 +144,17 @@ func replicateNow(t *tx, fids ...mogile.FID) error {
 	return nil
 }
 
-// replicateAnew queues what has to be looked at from the start. (The peer leaves a row
-// that is there as it is: a worker that has it in hand then removes it, and the change
-// is forgotten.)
+// replicateAnew queues what has to be looked at from the start. A row that waits is due a
+// second later: were it claimed twice within one, who claimed it first could not tell that
+// it is another's by now. (The peer leaves a row that is there as it is: a worker that has
+// it in hand then removes it, and the change is forgotten.)
 func replicateAnew(t *tx, fid mogile.FID) error {
-	_, err := t.exec(`REPLACE INTO file_to_replicate (fid, nexttry, fromdevid, failcount, flags)
+	err := t.must(`UPDATE file_to_replicate SET nexttry = UNIX_TIMESTAMP() + 1, fromdevid = NULL, failcount = 0, flags = 0
+		WHERE fid = ? AND nexttry > UNIX_TIMESTAMP() AND nexttry < ?`, fid, never)
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	_, err = t.exec(`REPLACE INTO file_to_replicate (fid, nexttry, fromdevid, failcount, flags)
 		VALUES (?, 0, NULL, 0, 0)`, fid)
 	return err
 }

@@ -213,9 +213,13 @@ func setClassOutlivesAClaim(e env) {
 	fid := e.put("key")
 	claimed := e.claim(store.ReplicateQueue, 1, time.Hour, fid)[0]
 	e.must(e.s.Postpone(e.ctx, store.ReplicateQueue, fid, time.Hour, 7), "postpone")
+	now := e.now()
 	e.must(e.s.SetClass(e.ctx, fid, 4), "set class")
 	e.must(e.s.Finish(e.ctx, store.ReplicateQueue, claimed), "finish what was claimed before")
-	e.same(e.row(store.ReplicateQueue, fid), store.QueueRow{FID: fid}, "row")
+	row := e.row(store.ReplicateQueue, fid)
+	e.aheadOf(now, row, time.Second) // for a second, so that no other claim is of the same
+	row.NextTry = 0
+	e.same(row, store.QueueRow{FID: fid}, "row")
 	e.must(e.s.Park(e.ctx, store.ReplicateQueue, fid, 9), "park")
 	e.must(e.s.SetClass(e.ctx, fid, 5), "set another class")
 	e.same(e.row(store.ReplicateQueue, fid), store.QueueRow{FID: fid}, "row that was parked")
