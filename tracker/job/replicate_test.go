@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -254,6 +255,42 @@ func TestReplicateNeverDiscardsARecordedCopy(t *testing.T) {
 	r.start()
 	r.becomes(store.ReplicateQueue, "postponed")
 	r.wantCopies(fid, 1, 2)
+}
+
+// A tracker that was killed before it recorded its copy may have left the only good one;
+// and a node may have kept what it then failed to say so of.
+func TestReplicateKeepsWhatIsWholeWhereACopyFailed(t *testing.T) {
+	for name, prepare := range map[string]func(r *rig, fid mogile.FID){
+		"left by another, and the source is bad": func(r *rig, fid mogile.FID) {
+			r.hosts[1].put(fid.Path(1), strings.ToUpper(hello))
+			r.hosts[2].strict = true
+			r.hosts[2].put(fid.Path(2), hello)
+		},
+		"kept, and not said so": func(r *rig, fid mogile.FID) {
+			r.hosts[2].behaves(func(w http.ResponseWriter, req *http.Request) bool {
+				if req.Method == http.MethodPut {
+					drainBody(req)
+					r.hosts[2].put(fid.Path(2), hello)
+					w.WriteHeader(http.StatusInternalServerError)
+				}
+				return req.Method == http.MethodPut
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, twice, one, two)
+			fid := r.upload("a", 1, md5Of(hello))
+			prepare(r, fid)
+			r.start()
+			r.becomes(store.ReplicateQueue, "finished")
+			if on := r.copies(fid); !slices.Equal(on, []mogile.DevID{1, 2}) {
+				t.Errorf("got copies %v; want 1 and 2", on)
+			}
+			if got, _ := r.hosts[2].file(fid.Path(2)); got != hello {
+				t.Errorf("destination has %q; want %q", got, hello)
+			}
+		})
+	}
 }
 
 // Parking is for ever; so a device that another tracker has just created is looked for.

@@ -14,8 +14,8 @@ import (
 	"github.com/mogilefs/caddy-mogilefs/tracker/topology"
 )
 
-// discardTime bounds taking back what a failed copy left, also when everything is to stop.
-const discardTime = 5 * time.Second
+// takeBackTime bounds taking back what a failed copy left, also when everything is to stop.
+const takeBackTime = 5 * time.Second
 
 // route is one copy to be made.
 type route struct {
@@ -108,18 +108,19 @@ func (r *replicator) transfer(ctx context.Context, a *attempt, way route) (mogil
 		From: way.source.WriteURL(fid, topology.Zone{}), To: to,
 		Length: a.file.Length, Want: a.recorded, Hash: way.class.Hash,
 	})
-	switch {
-	case errors.Is(err, node.ErrLeftover):
-		r.discard(ctx, a, way.dest)
-		return sum, err
-	case err != nil:
-		return sum, err
+	left := errors.Is(err, node.ErrLeftover)
+	if err == nil {
+		if err = r.verify(ctx, a, way.dest, to, sum); err != nil {
+			left, err = true, fmt.Errorf("verify copy: %w: %w", node.ErrDestination, err)
+		}
 	}
-	if err := r.verify(ctx, a, way.dest, to, sum); err != nil {
-		r.discard(ctx, a, way.dest)
-		return sum, fmt.Errorf("verify copy: %w: %w", node.ErrDestination, err)
+	if left && r.takeBack(ctx, a, way.dest, to) {
+		if errors.Is(err, node.ErrSource) {
+			a.badSources[way.source.ID] = true
+		}
+		return a.recorded, nil
 	}
-	return sum, nil
+	return sum, err
 }
 
 // verify looks at a copy that its node says to have stored. When there was no digest, or the
@@ -151,17 +152,37 @@ func verifiedByNode(recorded mogile.Checksum, dest topology.Device) bool {
 	return recorded.Type == mogile.HashMD5 && dest.Seen.RejectsBadMD5 == "1"
 }
 
-// discard takes back what a failed copy left, unless the device is recorded as holding
-// the file: then another tracker, whose lock did not keep us out, was quicker.
-func (r *replicator) discard(ctx context.Context, a *attempt, dest topology.Device) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTime)
+// takeBack deletes what a failed copy left, unless the device is recorded as holding the
+// file: then another tracker, whose lock did not keep us out, was quicker. What has the
+// checksum that is recorded for the file stays, too, and counts, which is reported: a
+// tracker that was killed before it recorded it may have left it, and those that are
+// recorded may be the bad ones.
+func (r *replicator) takeBack(ctx context.Context, a *attempt, dest topology.Device, url string) (whole bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime)
 	defer cancel()
 	on, err := r.store.Devices(ctx, a.file.FID)
 	if err == nil && !slices.Contains(on, dest.ID) {
-		err = r.nodes.Delete(ctx, dest.WriteURL(a.file.FID, topology.Zone{}))
+		if whole, err = r.isWhole(ctx, a, url); err == nil && !whole {
+			err = r.nodes.Delete(ctx, url)
+		}
 	}
 	if err != nil {
 		r.log.Warn("failed copy may be left", zap.Stringer("fid", a.file.FID),
 			zap.Stringer("device", dest.ID), zap.Error(err))
 	}
+	return whole
+}
+
+// isWhole compares what a node has with the checksum that is recorded; without one,
+// nothing is known to be whole.
+func (r *replicator) isWhole(ctx context.Context, a *attempt, url string) (bool, error) {
+	if a.recorded.IsZero() {
+		return false, nil
+	}
+	n, there, err := r.nodes.Size(ctx, url)
+	if err != nil || !there || n != a.file.Length {
+		return false, err
+	}
+	sum, err := r.nodes.Digest(ctx, url, a.recorded.Type)
+	return err == nil && sum.Equal(a.recorded), err
 }
