@@ -8,6 +8,7 @@
 // files of 4 KiB to 20 MiB, whole and in parts, and compare every byte, while one node after the other
 // is killed, frozen, silenced, cut off again and again, or filled up, and comes back.
 //
-// go test ./tests/failover -for 1h goes round for an hour. What fills a disk up needs the
+// It goes round for five minutes; go test ./tests/failover -for 1h does for an hour, and -for 0
+// meets each fault once. What fills a disk up needs the
 // right to mount; without it that is left out, but not in continuous integration.
 package failover

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var goesOnFor = flag.Duration("for", 0, "how long nodes are taken away and given back; each of the faults once at least")
+var goesOnFor = flag.Duration("for", 5*time.Minute, "how long nodes are taken away and given back; each of the faults once at least")
 
 const (
 	// calmFor is how long everything is well at first, to know what is usual once
