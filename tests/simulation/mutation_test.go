@@ -126,14 +126,14 @@ var mutants = map[string]struct {
 	seed   uint64
 	mutate func(*tracker) (store.Store, allNodes)
 }{
-	"the reaper forgets before it queues": {"rough", 572, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
+	"the reaper forgets before it queues": {"bloody", 570, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
 	"a copy is forgotten before it is deleted": {"bloody", 4, func(k *tracker) (store.Store, allNodes) {
 		st := &trackerStore{real: k.sim.store, t: k}
 		return st, hasty{&trackerNodes{k}, st}
 	}},
-	"a copy is forgotten while another is recorded": {"bloody", 21, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
-	"a row is finished that was made due anew":      {"bloody", 2021, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
-	"a file that went is not handed over":           {"rough", 1, inStore(func(s *trackerStore) store.Store { return careless{s} })},
+	"a copy is forgotten while another is recorded": {"bloody", 29, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
+	"a row is finished that was made due anew":      {"bloody", 2456, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
+	"a file that went is not handed over":           {"rough", 118, inStore(func(s *trackerStore) store.Store { return careless{s} })},
 	"copies are counted on that nobody looks at": {"bloody", 9, func(k *tracker) (store.Store, allNodes) {
 		return &trackerStore{real: k.sim.store, t: k}, blind{&trackerNodes{k}}
 	}},
