@@ -26,20 +26,30 @@ const (
 // standard library looks through one limit only, and a part needs one already. The idle
 // timeout is Caddy's; a client that took something within it is slow, not gone, and goes
 // on where it is.
-type fileSender struct{ *caddyhttp.IdleTimeoutWriter }
+type fileSender struct {
+	*caddyhttp.IdleTimeoutWriter
+	to    http.ResponseWriter // for what is no file: the writer, or whole around it
+	whole wholeWriter         // here, to be one piece of memory
+}
 
-// newFileSender returns w as one, or w itself where that can't be: something is between
-// the connection and us, such as the access log's counter; HTTP/2; a minimum rate, which
-// the bytes would have to be counted for.
+// newFileSender returns w as one, or what [newWholeWriter] makes of it where that can't be:
+// something is between the connection and us, such as the access log's counter; HTTP/2; a
+// minimum rate, which the bytes would have to be counted for.
 func newFileSender(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 	idle, ok := w.(*caddyhttp.IdleTimeoutWriter)
 	if !ok || r.ProtoMajor != 1 || r.TLS != nil || idle.Deadline.MinRate != 0 {
-		return w
+		return newWholeWriter(new(wholeWriter), w, r)
 	}
-	return &fileSender{idle}
+	s := &fileSender{IdleTimeoutWriter: idle}
+	s.to = newWholeWriter(&s.whole, idle, r)
+	return s
 }
 
-// SendFile implements [storage.FileSender].
+// Write is for small files, which are sent with their header.
+func (s *fileSender) Write(p []byte) (int, error) { return s.to.Write(p) }
+
+// SendFile implements [storage.FileSender]. The header is not held back for it: the system
+// would take twice as long for the pages of the file.
 func (s *fileSender) SendFile(f *os.File, n int64) (sent int64, err error) {
 	for sent < n {
 		deadline := s.deadline(time.Now())

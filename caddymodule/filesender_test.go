@@ -204,7 +204,7 @@ func TestSlowClientsAreToldFromThoseThatAreGone(t *testing.T) {
 		{"gone", []taken{{70_000, syscall.EPIPE}}, time.Time{}, 70_000, syscall.EPIPE},
 	} {
 		w := &scriptedWriter{httptest.NewRecorder(), c.script}
-		s := &fileSender{idleWriter(w, caddyhttp.IdleDeadline{Timeout: time.Minute, HardDeadline: c.hard})}
+		s := &fileSender{IdleTimeoutWriter: idleWriter(w, caddyhttp.IdleDeadline{Timeout: time.Minute, HardDeadline: c.hard})}
 		sent, err := s.SendFile(nil, sendLen+1000)
 		if sent != c.sent || !errors.Is(err, c.err) || len(w.script) > 0 {
 			t.Errorf("%s: got %d bytes, %v, %d calls left; want %d, %v, none left", c.name, sent, err, len(w.script), c.sent, c.err)
@@ -222,7 +222,7 @@ func TestSendingNeverOutlastsTheHardDeadline(t *testing.T) {
 		{now.Add(time.Second), now.Add(time.Second)},
 		{now.Add(time.Hour), now.Add(time.Minute)},
 	} {
-		s := &fileSender{idleWriter(nil, caddyhttp.IdleDeadline{Timeout: time.Minute, HardDeadline: c.hard})}
+		s := &fileSender{IdleTimeoutWriter: idleWriter(nil, caddyhttp.IdleDeadline{Timeout: time.Minute, HardDeadline: c.hard})}
 		if got := s.deadline(now); !got.Equal(c.want) {
 			t.Errorf("hard deadline %v: got %v; want %v", c.hard, got, c.want)
 		}

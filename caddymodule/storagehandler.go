@@ -53,6 +53,7 @@ func (h *StorageHandler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("no storage node %q is configured: the mogilefs app has %q", h.Node, names)
 	}
 	h.shared, h.fence = node.shared, node.fence
+	keepSockets(ctx)
 	if len(h.Methods) > 0 {
 		h.allow = allowHeader(h.Methods)
 	}

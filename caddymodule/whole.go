@@ -11,9 +11,14 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// minHeld is the first part of a body from which on it is sent with the header: net/http keeps up
-// to 4 KiB back until the handler has returned, so that of two such blocks nothing is left to it.
-const minHeld = 8 << 10
+const (
+	// minHeld is the first part of a body from which on it does not fit into 4 KiB with the
+	// shortest of headers, and so would be sent in two.
+	minHeld = 4<<10 - 256
+	// minPassed is the first part of a body from which on it is not flushed: net/http keeps up to
+	// 4 KiB back until the handler has returned, so that of two such blocks nothing is left to it.
+	minPassed = 8 << 10
+)
 
 // wholeWriter has the system send the header and the first part of the body together. net/http hands
 // it 4 KiB of both, and then the rest, and it would send each at once. The writer between may be any.
@@ -40,11 +45,18 @@ func newWholeWriter(to *wholeWriter, w http.ResponseWriter, r *http.Request) htt
 func (w *wholeWriter) Write(p []byte) (int, error) {
 	first := !w.begun
 	w.begun = true
-	if first && len(p) >= minHeld {
-		w.socket.hold()
-		defer w.socket.release()
+	// What lies between might make something else of it when it is flushed.
+	idle, direct := w.ResponseWriter.(*caddyhttp.IdleTimeoutWriter)
+	if !first || len(p) < minHeld || len(p) < minPassed && !direct {
+		return w.ResponseWriter.Write(p)
 	}
-	return w.ResponseWriter.Write(p)
+	w.socket.hold()
+	defer w.socket.release()
+	n, err := w.ResponseWriter.Write(p)
+	if err == nil && len(p) < minPassed {
+		err = idle.FlushError()
+	}
+	return n, err
 }
 
 // ReadFrom hands files on as they are, for the system to send them.

@@ -9,39 +9,46 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"golang.org/x/sys/unix"
 )
 
 // answersEach is how often a file is read.
 const answersEach = 50
 
-// packetsOf reads a file over and over on one connection, and returns how many packets with bytes came.
-func (r *rig) packetsOf(path, want string) int {
-	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), soon)
+// wantTogether reads a file over and over on one connection, and wants one packet for each answer.
+func wantTogether(t *testing.T, addr, path, want string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.public)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer conn.Close()
 	from := bufio.NewReader(conn)
 	for range answersEach {
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, r.public)
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, addr)
 		resp, err := http.ReadResponse(from, nil)
 		if err != nil {
-			r.t.Fatal(err)
+			t.Fatal(err)
 		}
 		body, err := io.ReadAll(resp.Body)
 		if err != nil || resp.StatusCode != http.StatusOK || string(body) != want {
-			r.t.Fatalf("got %d, %d bytes, %v; want %d", resp.StatusCode, len(body), err, len(want))
+			t.Fatalf("got %d, %d bytes, %v; want %d", resp.StatusCode, len(body), err, len(want))
 		}
 	}
-	return received(r.t, conn)
+	// Some more, as the system sends after 0.2 s whatever happens.
+	if got, most := received(t, conn), answersEach*3/2; got > most {
+		t.Errorf("got %d packets for %d answers of %d bytes; want at most %d", got, answersEach, len(want), most)
+	}
 }
 
 // received is how many packets with bytes came.
@@ -70,15 +77,38 @@ func TestSmallFilesComeWithTheirHeader(t *testing.T) {
 			if strings.Contains(site, "content_cache") {
 				r.awaitInMemory("/images/a.jpg")
 			}
-			// Some more, as the system sends after 0.2 s whatever happens.
-			if got, most := r.packetsOf("/images/a.jpg", picture), answersEach*3/2; got > most {
-				t.Errorf("got %d packets for %d answers; want at most %d", got, answersEach, most)
-			}
+			wantTogether(t, r.public, "/images/a.jpg", picture)
 		})
 	}
 }
 
-// watchedWriter notes whether the connection is held back while it is written to.
+func TestSmallFilesComeWithTheirHeaderFromANode(t *testing.T) {
+	logged := changed("bind 127.0.0.1", "bind 127.0.0.1\n log {\n  output discard\n }")
+	for _, c := range []struct {
+		name   string
+		site   string
+		length int
+	}{
+		{"that fit into what net/http collects", base, 3 << 10},
+		{"of 4 KiB", base, 4 << 10},
+		{"of 7 KiB", base, 7 << 10},
+		{"of 30 KiB", base, 30 << 10},
+		{"with an access log", logged, 30 << 10},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			r.run(c.site)
+			const path = "/dev1/0/000/000/0000000009.fid"
+			name, content := r.path("storage"+path), strings.Repeat("x", c.length)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(content), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			wantTogether(t, r.node, path, content)
+		})
+	}
+}
+
+// watchedWriter notes whether the connection is held back while it is written to, or flushed.
 type watchedWriter struct {
 	http.ResponseWriter
 	t    *testing.T
@@ -87,9 +117,11 @@ type watchedWriter struct {
 }
 
 func (w *watchedWriter) Write(p []byte) (int, error) {
-	w.held = append(w.held, isHeld(w.t, w.conn))
+	w.Flush()
 	return len(p), nil
 }
+
+func (w *watchedWriter) Flush() { w.held = append(w.held, isHeld(w.t, w.conn)) }
 
 // isHeld reports whether the system waits for more.
 func isHeld(t *testing.T, conn net.Conn) bool {
@@ -118,18 +150,28 @@ func askSystem(t *testing.T, conn net.Conn, question func(fd int) error) {
 
 func TestOnlyTheFirstPartIsHeldBackAndOnlyWhileItIsWritten(t *testing.T) {
 	for _, c := range []struct {
+		direct  bool // nothing is between Caddy's own writer and ours
 		lengths []int
-		want    []bool
+		want    []bool // a flush counts as well
 	}{
-		{[]int{10}, []bool{false}},
-		{[]int{minHeld - 1, minHeld}, []bool{false, false}},
-		{[]int{minHeld}, []bool{true}},
-		{[]int{64 << 10, 64 << 10}, []bool{true, false}},
+		{true, []int{10}, []bool{false}},
+		{true, []int{minHeld - 1, minHeld}, []bool{false, false}},
+		{true, []int{minHeld}, []bool{true, true}},
+		{true, []int{minPassed - 1, minPassed}, []bool{true, true, false}},
+		{true, []int{minPassed}, []bool{true}},
+		{true, []int{64 << 10, 64 << 10}, []bool{true, false}},
+		{false, []int{minPassed - 1, minPassed}, []bool{false, false}},
+		{false, []int{minPassed}, []bool{true}},
+		{false, []int{64 << 10, 64 << 10}, []bool{true, false}},
 	} {
 		conn := dialLoopback(t)
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r = r.WithContext(withSocket(r.Context(), conn))
-		w := &watchedWriter{t: t, conn: conn}
+		watched := &watchedWriter{t: t, conn: conn}
+		var w http.ResponseWriter = watched
+		if c.direct {
+			w = idleWriter(watched, caddyhttp.IdleDeadline{Timeout: time.Minute})
+		}
 		to := newWholeWriter(new(wholeWriter), w, r)
 		for _, n := range c.lengths {
 			if got, err := to.Write(make([]byte, n)); got != n || err != nil {
@@ -139,8 +181,8 @@ func TestOnlyTheFirstPartIsHeldBackAndOnlyWhileItIsWritten(t *testing.T) {
 				t.Errorf("%v: got the connection held back after it was written to", c.lengths)
 			}
 		}
-		if !slices.Equal(w.held, c.want) {
-			t.Errorf("%v: got %v held back; want %v", c.lengths, w.held, c.want)
+		if !slices.Equal(watched.held, c.want) {
+			t.Errorf("%v, direct %t: got %v held back; want %v", c.lengths, c.direct, watched.held, c.want)
 		}
 	}
 }
