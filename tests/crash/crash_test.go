@@ -23,10 +23,17 @@ const (
 	readers    = 16  // how many read what is there after the restart
 )
 
+// large is a bit of the numbers of contents that are sixteen times as large as others.
+const large = 1 << 30
+
 // content is a file that tells its number everywhere, of 1 to 64 KiB.
 func content(n int) []byte {
 	word := binary.BigEndian.AppendUint64(nil, uint64(n))
-	return bytes.Repeat(word, (1+n%64)<<7)
+	size := (1 + n%64) << 7
+	if n&large != 0 {
+		size <<= 4
+	}
+	return bytes.Repeat(word, size)
 }
 
 // numberOf is the inverse of content.
@@ -79,7 +86,14 @@ func TestAcknowledgedFilesSurviveKills(t *testing.T) {
 	for round := range rounds {
 		changes := plan(l, round)
 		killAfter := 1 + rand.IntN(len(changes)-1)
-		acknowledged := run(t, c, l, changes, killAfter)
+		acknowledged := run(t, l, changes, killAfter, c.Kill, func(ch change) (bool, error) {
+			req, want := ch.request(c)
+			reply, err := c.Do(req)
+			if err == nil && reply.Status != want {
+				return false, fmt.Errorf("%s %q: got status %d with %.200q; want %d", req.Method, ch.key, reply.Status, reply.Body, want)
+			}
+			return err == nil, nil // else it was killed: nothing is known
+		})
 		t.Logf("round %d: killed after %d answers, %d of %d changes acknowledged", round, killAfter, acknowledged, len(changes))
 		c.Restart()
 		compare(t, c, l)
@@ -93,26 +107,20 @@ func TestAcknowledgedFilesSurviveKills(t *testing.T) {
 	compare(t, c, l)
 }
 
-// run sends all changes at once and kills the process after so many answers. It
-// returns how many changes were acknowledged.
-func run(t *testing.T, c *process.Cluster, l *ledger, changes []change, killAfter int) int {
+// run sends all changes at once and kills after so many were acknowledged. It returns how
+// many were in the end.
+func run(t *testing.T, l *ledger, changes []change, killAfter int, kill func(), send func(change) (acknowledged bool, err error)) int {
 	t.Helper()
 	answers := make(chan struct{}, len(changes))
 	var senders errgroup.Group
 	for _, ch := range changes {
 		l.begin(ch.key, ch.content)
 		senders.Go(func() error {
-			req, want := ch.request(c)
-			reply, err := c.Do(req)
-			if err != nil {
-				return nil // killed: nothing is known
-			}
-			if reply.Status != want {
-				err = fmt.Errorf("%s %q: got status %d with %.200q; want %d", req.Method, ch.key, reply.Status, reply.Body, want)
-			} else {
+			acknowledged, err := send(ch)
+			if acknowledged {
 				l.settle(ch.key, ch.content)
+				answers <- struct{}{}
 			}
-			answers <- struct{}{}
 			return err
 		})
 	}
@@ -121,7 +129,7 @@ func run(t *testing.T, c *process.Cluster, l *ledger, changes []change, killAfte
 	for range killAfter {
 		<-answers
 	}
-	c.Kill()
+	kill()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}

@@ -9,6 +9,13 @@
 // half, or visible without a reason fails the test. Then replication has to bring
 // every file to both devices by itself.
 //
+// A second test is about uploads that are answered when they are on two devices of different
+// hosts. It kills an edge with a tracker in its process, and one that asks that tracker over the
+// wire, by turns and while the nodes live on, and looks at disks and database before anything
+// is started again: a file has both copies, recorded and whole, and every other copy
+// on a disk belongs to an upload that the tracker knows of. Then an hour passes, in the
+// database only, and of those uploads nothing may be left.
+//
 // It does not simulate power cuts: what the kernel holds survives a killed process.
 // The tests of storage/disk do that.
 package crash

@@ -3,6 +3,7 @@ package process
 import (
 	"cmp"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,13 +134,15 @@ func (c *Cluster) Restart() {
 	c.AwaitWriteable()
 }
 
-// AwaitWriteable waits until the tracker has seen that both devices can be written.
+// AwaitWriteable waits until the tracker has seen that both devices can be written, and all
+// others that a test has added.
 func (c *Cluster) AwaitWriteable() {
 	c.t.Helper()
 	var seen []string
 	if !poll(c.t.Context(), writeableWithin, func() bool {
 		seen = c.observed()
-		return strings.Join(seen, " ") == "writeable writeable"
+		isNot := func(state string) bool { return state != "writeable" }
+		return len(seen) >= len(devices) && !slices.ContainsFunc(seen, isNot)
 	}) {
 		c.t.Fatalf("got devices observed as %q; want all writeable:\n%s", seen, c.Tail())
 	}
