@@ -144,7 +144,11 @@ func (r *remover) erase(ctx context.Context, item store.Item, dev mogile.DevID) 
 	case !d.MayDelete():
 		return r.later(item, dev, forbidden(item.FailCount), errors.New("device or host is not to be written to"))
 	default:
-		if err := r.nodes.Delete(ctx, d.WriteURL(item.FID, topology.Zone{})); err != nil {
+		err := r.nodes.Delete(ctx, d.WriteURL(item.FID, topology.Zone{}))
+		if err != nil && ctx.Err() != nil { // the node was not waited for
+			return crew.Outcome{Fate: crew.Returned}
+		}
+		if err != nil {
 			return r.later(item, dev, refused(item.FailCount), err)
 		}
 	}

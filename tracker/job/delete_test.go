@@ -6,6 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/job"
 	"github.com/mogilefs/caddy-mogilefs/tracker/node"
@@ -78,6 +82,33 @@ func TestDeleteAsksAllNodesAtOnce(t *testing.T) {
 	r.start()
 	r.becomes(store.DeleteQueue, "finished")
 	r.wantCopies(fid)
+}
+
+func TestADeletionThatTheEndInterruptsIsGivenBackAndBlamedOnNobody(t *testing.T) {
+	r := newRig(t, twice, one)
+	patient := node.New(node.Config{NodeTimeout: time.Minute, ConnTimeout: time.Minute, Management: closedPort(t)})
+	t.Cleanup(patient.Close)
+	core, logged := observer.New(zapcore.InfoLevel)
+	r.hireWith(patient, job.Config{Logger: zap.New(core)})
+	fid := r.doomed(1)
+	asked := make(chan struct{}, 1)
+	r.hosts[1].behaves(func(w http.ResponseWriter, req *http.Request) bool {
+		if req.Method == http.MethodDelete {
+			asked <- struct{}{}
+		}
+		return stalls(http.MethodDelete)(w, req)
+	})
+	r.start()
+	r.jobs.Wake(store.DeleteQueue)
+	<-asked
+	r.jobs.Close()
+	row := must(r.store.Queued(t.Context(), store.DeleteQueue, fid))(t)
+	if row.NextTry > time.Now().Add(time.Second).Unix() || row.FailCount != 0 {
+		t.Errorf("got row %+v; want it due at once, and no failure", row)
+	}
+	if said := logged.FilterMessage("copy is not deleted"); said.Len() > 0 {
+		t.Errorf("got %v logged; want nothing said of a node that was not waited for", said.All())
+	}
 }
 
 func TestDeleteTakesMissingForGone(t *testing.T) {
