@@ -25,11 +25,10 @@ const (
 )
 
 func TestUploadsOfTwoCopiesAreWholeOrSweptAfterKills(t *testing.T) {
-	cut := 0
 	for name, on := range map[string]func(*testing.T) catalogue{"SQLite": onSQLite, "MariaDB": onMariaDB} {
 		t.Run(name, func(t *testing.T) {
 			s, l := newSpread(t, on(t)), newLedger()
-			seen := 0
+			cut := 0
 			for round := range kills {
 				first, second := s.killHub, s.gate.Kill
 				if round%2 == 1 {
@@ -41,19 +40,20 @@ func TestUploadsOfTwoCopiesAreWholeOrSweptAfterKills(t *testing.T) {
 				second()
 				all := s.compareDisks(l)
 				t.Logf("round %d: killed after %d answers, %d of %d changes acknowledged, %d uploads had both copies and were not closed",
-					round, killAfter, acknowledged, len(changes), all-seen)
-				cut, seen = cut+all-seen, all
+					round, killAfter, acknowledged, len(changes), all-cut)
+				cut = all
 				s.restart()
 				compare(t, s.Cluster, l)
 				if t.Failed() {
 					return
 				}
 			}
+			// SQLite closes an upload so soon that there are runs without one that waits for it.
+			if cut == 0 && name == "MariaDB" {
+				t.Error("got no upload that had both copies when the kill came before its close; want some, or nothing was shown")
+			}
 			s.wantSwept(l)
 		})
-	}
-	if !t.Failed() && cut == 0 {
-		t.Error("got no upload that had both copies when the kill came before its close; want some, or nothing was shown")
 	}
 }
 
