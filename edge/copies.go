@@ -23,6 +23,7 @@ const (
 	rankFarLoaded
 	rankDoubtful // slow, or silent for a moment
 	rankBad      // failed lately
+	rankSilent   // the same, and requests wait for it in vain now
 	rankAside    // not the file, when it was looked at last
 )
 
@@ -81,6 +82,8 @@ func (e *Edge) rank(c mogile.Copy, near bool) ranked {
 		r.rank = rankAside
 	case local && (level == health.Good || level == health.Bad && at.Device.Try()):
 		r.rank = rankLocal
+	case level == health.Bad && at.Silent():
+		r.rank = rankSilent
 	case level == health.Bad:
 		r.rank = rankBad
 	case level == health.Doubtful:

@@ -101,6 +101,28 @@ func TestTheTrackerIsAskedWhenTheOnlyKnownCopyIsSilent(t *testing.T) {
 	}
 }
 
+// A node that failed is asked ever more rarely whether it is back. It is not left to be asked
+// while what is thought to be better says nothing.
+func TestCopyAtANodeThatFailedLatelyIsTriedWhenTheOtherIsSilent(t *testing.T) {
+	for name, remembered := range map[string]bool{"location that is new": false, "location that was remembered": true} {
+		t.Run(name, func(t *testing.T) {
+			h := build(t, patient)
+			h.quickly()
+			silent, back := newNode(t, 1), newNode(t, 2)
+			h.tracker.add("a", noise(1000), silent, back)
+			h.tracker.add("b", noise(1000), back)
+			if remembered {
+				h.get("a").wantBody(t, http.StatusOK, noise(1000))
+			}
+			back.breaks(dieBeforeHeader)
+			h.get("b").want(t, http.StatusServiceUnavailable)
+			back.breaks(nil)
+			silent.breaks(silent.stall)
+			h.get("a").wantBody(t, http.StatusOK, noise(1000))
+		})
+	}
+}
+
 // speaksAgain is silent to the first n requests until the time is over.
 func (n *node) speaksAgain(after time.Duration) fault {
 	over := time.After(after)

@@ -37,10 +37,11 @@ func (t *trial) more() bool {
 func (t *trial) next() attempt { return t.attempt(0) }
 
 // attempt is the try of one of those that are left. It is not waited for when it is silent and
-// there is a better one, or may be one: a location that was remembered does not tell of copies
-// that could not be reached when it was loaded.
+// there is another, be it that one failed lately, since it may be back; or if there may be one:
+// a location that was remembered does not tell of copies that could not be reached when it was
+// loaded.
 func (t *trial) attempt(i int) attempt {
-	return attempt{Copy: t.left[i], leaves: !t.patient && (t.doubts || t.e.healthy(t.left[i+1:]))}
+	return attempt{Copy: t.left[i], leaves: !t.patient && (t.doubts || len(t.left)+len(t.silent) > 1)}
 }
 
 // pass gives up the present copy because of err. It returns an error when the

@@ -74,6 +74,10 @@ func address(url string) string {
 // Level is the worse of the two.
 func (p Place) Level() Level { return max(p.Node.Level(), p.Device.Level()) }
 
+// Silent reports whether requests wait for the node or the device, and nothing has come for a
+// moment.
+func (p Place) Silent() bool { return p.Node.isSilent() || p.Device.isSilent() }
+
 func (b *Board) node(addr string) *Node {
 	if n, ok := (*b.nodes.Load())[addr]; ok {
 		return n

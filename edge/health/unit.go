@@ -175,6 +175,12 @@ func (u *Unit) setSilent(is bool) {
 	}
 }
 
+func (u *Unit) isSilent() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.silent
+}
+
 // setSlow says that the unit is slow, and reports whether that is news.
 func (u *Unit) setSlow() bool {
 	u.mu.Lock()

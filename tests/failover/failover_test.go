@@ -30,6 +30,9 @@ const (
 	// what is gone, which take a second and more.
 	slowerBy = 3
 	atLeast  = 800 * time.Millisecond
+	// leavesWithin is how long a request may take that was under way when the node went: a second
+	// of silence, and the same at another that has not been found out about yet.
+	leavesWithin = 4 * time.Second
 )
 
 // fault is a way for a node to be taken away and to be given back. Both may be called many
@@ -163,6 +166,9 @@ func (l *load) meet(t *testing.T, f fault, n *node, most time.Duration) {
 	ms := func(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 	t.Logf("%s: in the first %v 99 of 100 within %v, the longest %v; then %v, %v; when it came back %v, %v", f.name, recoversWithin,
 		ms(first), ms(longest), ms(then), ms(longestThen), ms(after), ms(longestAfter))
+	if longest > leavesWithin {
+		t.Errorf("%s: got a request that took %v; want at most %v", f.name, ms(longest), leavesWithin)
+	}
 	if then > most || after > most {
 		t.Errorf("%s: got 99 of 100 small requests within %v, and within %v when it came back; want %v", f.name, ms(then), ms(after), most)
 	}
