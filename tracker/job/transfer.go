@@ -115,6 +115,8 @@ func (r *replicator) transfer(ctx context.Context, a *attempt, way route) (mogil
 		}
 	}
 	if left && r.takeBack(ctx, a, way.dest, to) {
+		r.log.Warn("copy failed, and is there all the same", zap.Stringer("fid", fid), zap.Stringer("from", way.source.ID),
+			zap.Stringer("to", way.dest.ID), zap.Error(err))
 		if errors.Is(err, node.ErrSource) {
 			a.badSources[way.source.ID] = true
 		}
