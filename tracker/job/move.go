@@ -399,11 +399,11 @@ func (r *replicator) lookAt(ctx context.Context, a *attempt, snap *topology.Snap
 	return whole
 }
 
-// proven reports whether the copy may go. One that was made in its place, and was looked
-// at, is enough, as the others are what they were before. Else those that were seen to be
+// proven reports whether the copy may go. Another one that was made just now, and was looked
+// at, is enough, as the rest are what they were before. Else those that were seen to be
 // whole must be all that the policy wants.
 func (a *attempt) proven(snap *topology.Snapshot) (bool, error) {
-	if slices.ContainsFunc(a.made, func(dev mogile.DevID) bool { return a.found[dev] == whole }) {
+	if slices.ContainsFunc(a.made, func(dev mogile.DevID) bool { return dev != a.masked && a.found[dev] == whole }) {
 		return true, nil
 	}
 	class, p, err := a.policy(snap)

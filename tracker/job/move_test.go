@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -547,6 +548,29 @@ func TestASurplusNeverCostsTheLastGoodCopy(t *testing.T) {
 			t.Errorf("got %+v; want it finished", got)
 		}
 		r.wantCopies(fid, 1, 4)
+	}
+}
+
+// The class comes to want one copy while a second is made, and the first can't be looked at then.
+func TestASurplusThatWasJustMadeIsNoProofOfItself(t *testing.T) {
+	for try := range 4 { // each of the two is taken for the surplus
+		r := newRig(t, twice, one, two)
+		single := must(r.store.CreateClass(t.Context(), mogile.Class{Domain: r.domain, Name: "single", MinDevCount: 1}))(t)
+		r.check(r.live.Reload(t.Context()))
+		fid := r.upload("a", 1, mogile.Checksum{})
+		r.hosts[1].behaves(refuses(http.MethodHead, http.StatusInternalServerError))
+		r.hosts[2].behaves(func(_ http.ResponseWriter, req *http.Request) bool {
+			if req.Method == http.MethodPut {
+				r.check(r.store.Store.SetClass(context.WithoutCancel(req.Context()), fid, single))
+			}
+			return false
+		})
+		r.hire(job.Config{Rand: func() float64 { return float64(try) / 4 }})
+		r.start()
+		r.becomes(store.ReplicateQueue, "postponed")
+		if !slices.Contains(r.copies(fid), 2) {
+			t.Errorf("got copies %v; want the one that was seen to be whole kept", r.copies(fid))
+		}
 	}
 }
 
