@@ -38,7 +38,7 @@ var (
 		"SetChecksum": true, "SweepUploads": true,
 	}
 	touches = map[string][]store.QueueName{
-		"AbandonUpload": {store.DeleteQueue}, "AddCopy": {}, "ChangeSettings": {}, "Claim": {},
+		"AbandonUpload": {store.DeleteQueue}, "AddCopy": {store.DeleteQueue}, "ChangeSettings": {}, "Claim": {},
 		"CloseUpload": {store.ReplicateQueue, store.DeleteQueue}, "CreateDevice": {}, "Delete": {store.DeleteQueue}, "Enqueue": {},
 		"EnqueueWork": {store.FsckQueue, store.RebalanceQueue}, "Finish": {}, "FinishErased": {store.ReplicateQueue, store.DeleteQueue},
 		"FoldFsckLog": {}, "ForgetContent": {}, "LogFsck": {}, "OpenUpload": {}, "Park": {}, "Postpone": {},

@@ -331,13 +331,13 @@ func shuffle[T any](list []T, rand func() float64) {
 }
 
 // confirm looks at the file once more before its row goes: a row that is queued again
-// in the meantime is the same row. It clears the result when the class has changed, and
-// hands the copies to the delete job when the file is gone.
+// in the meantime is the same row. It clears the result when the class has changed. The copies
+// of a file that is gone are the delete job's.
 func (r *replicator) confirm(ctx context.Context, a *attempt, res result) (result, error) {
 	file, err := r.store.FileByFID(ctx, a.file.FID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return noFile, r.bury(ctx, a.file.FID)
+		return noFile, nil
 	case err != nil:
 		return "", err
 	case file.Class != a.file.Class:
@@ -348,7 +348,7 @@ func (r *replicator) confirm(ctx context.Context, a *attempt, res result) (resul
 }
 
 // bury hands the copies of a file that is gone to the delete job, unless it has them: one that
-// was made while the file went, by a tracker that lost its lock, is else nobody's.
+// was made while the file went, by a peer that lost its lock, is else nobody's.
 func (r *replicator) bury(ctx context.Context, fid mogile.FID) error {
 	on, err := r.store.Devices(ctx, fid)
 	if err != nil || len(on) == 0 {

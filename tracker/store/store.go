@@ -93,7 +93,8 @@ type Copies interface {
 	// missing.
 	DevicesOf(ctx context.Context, fids ...mogile.FID) (map[mogile.FID][]mogile.DevID, error)
 	// AddCopy records that dev holds the fid, and recounts devcount. Recording
-	// it twice is not an error.
+	// it twice is not an error. A fid that is no visible file is queued in DeleteQueue in
+	// the same transaction: its file went while the copy was made.
 	AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) error
 	// RemoveCopies forgets that devs hold the fid, and recounts devcount, in one
 	// transaction. Forgetting a copy twice is not an error.

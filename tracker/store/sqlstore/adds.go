@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
+	"github.com/mogilefs/caddy-mogilefs/tracker/store"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store/sqlstore/company"
 )
 
@@ -50,5 +51,23 @@ func addCopies(t *tx, copies ...copyRow) error {
 	for i, c := range copies {
 		fids[i] = c.fid
 	}
-	return recounting(t, fids, func() error { return recordCopies(t, copies...) })
+	return recounting(t, fids, func(visible []mogile.FID) error {
+		gone := slices.DeleteFunc(slices.Clone(fids), func(fid mogile.FID) bool { return slices.Contains(visible, fid) })
+		if err := queueGone(t, gone); err != nil {
+			return err
+		}
+		return recordCopies(t, copies...)
+	})
+}
+
+// queueGone has the delete job look at fids now, also at those that it has in hand: who finishes
+// such a row finds it made due anew. That comes before their copies are recorded, so that he waits
+// for both.
+func queueGone(t *tx, fids []mogile.FID) error {
+	for in := range inLists(fids) {
+		if _, err := t.exec("UPDATE file_to_delete2 SET nexttry = UNIX_TIMESTAMP() WHERE nexttry > UNIX_TIMESTAMP() AND "+in.condition, in.args...); err != nil {
+			return err
+		}
+	}
+	return enqueue(t, store.DeleteQueue, 0, fids...)
 }

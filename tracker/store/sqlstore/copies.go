@@ -53,7 +53,7 @@ func scanCopy(s scanner) (c copyRow, err error) {
 // RemoveCopies implements [store.Copies].
 func (s *Store) RemoveCopies(ctx context.Context, fid mogile.FID, devs ...mogile.DevID) error {
 	err := s.db.write(ctx, func(t *tx) error {
-		return recounting(t, []mogile.FID{fid}, func() error {
+		return recounting(t, []mogile.FID{fid}, func([]mogile.FID) error {
 			for _, dev := range devs {
 				if _, err := t.exec("DELETE FROM file_on WHERE fid = ? AND devid = ?", fid, dev); err != nil {
 					return err
@@ -87,7 +87,7 @@ func recordCopies(t *tx, copies ...copyRow) error {
 // recounting changes copies and brings file.devcount up to date, unless the operator turned that
 // off (docs/spec/schema.md §5.7). The files are locked before the change: who counts waits for
 // rows of copies that others change, and they must not wait for him.
-func recounting(t *tx, fids []mogile.FID, change func() error) error {
+func recounting(t *tx, fids []mogile.FID, change func(visible []mogile.FID) error) error {
 	var visible []mogile.FID
 	for in := range inLists(fids) {
 		some, err := list(t, single[mogile.FID], "SELECT fid FROM file WHERE "+in.condition+" ORDER BY fid FOR UPDATE", in.args...)
@@ -96,7 +96,7 @@ func recounting(t *tx, fids []mogile.FID, change func() error) error {
 		}
 		visible = append(visible, some...)
 	}
-	if err := change(); err != nil {
+	if err := change(visible); err != nil {
 		return err
 	}
 	for in := range inLists(visible) {

@@ -52,7 +52,7 @@ func (s *Store) Reap(ctx context.Context, dev mogile.DevID, limit int) (reaped i
 				return err
 			}
 		}
-		return recounting(t, fids, func() error { return nil }) // it is done; the files had to be queued before
+		return recounting(t, fids, func([]mogile.FID) error { return nil }) // it is done; the files had to be queued before
 	})
 	if err != nil {
 		return 0, wrap(err, "reap dev %d", dev)

@@ -7,7 +7,7 @@ import (
 
 var copyChecks = []check{
 	{"DevicesAscend", devicesAscend},
-	{"CopiesOfNoFileAreKeptToo", copiesOfNoFileAreKeptToo},
+	{"CopiesOfNoFileAreForTheDeleteJob", copiesOfNoFileAreForTheDeleteJob},
 	{"RecordingAndForgettingTwiceIsFine", recordingAndForgettingTwiceIsFine},
 	{"CopiesAreForgottenTogether", copiesAreForgottenTogether},
 	{"DevicesOfManyAreThoseOfEach", devicesOfManyAreThoseOfEach},
@@ -33,10 +33,11 @@ func devicesAscend(e env) {
 	e.devcount(fid, 4)
 }
 
-func copiesOfNoFileAreKeptToo(e env) {
+func copiesOfNoFileAreForTheDeleteJob(e env) {
 	e.devices(99)
 	e.must(e.s.AddCopy(e.ctx, 99, 3), "add copy")
 	e.devices(99, 3)
+	e.queued(store.DeleteQueue, 99, true)
 	e.must(e.s.RemoveCopies(e.ctx, 99, 3), "remove copy")
 	e.devices(99)
 }

@@ -358,6 +358,9 @@ func erasedFidsAreNotParkedAnyMore(e env) {
 func fidWithACopyLeftIsNotFinished(e env) {
 	left, queuedAnew := e.doomed(1), e.doomed(2)
 	e.must(e.s.AddCopy(e.ctx, 1, 3), "add copy")
+	if row := e.row(store.DeleteQueue, 1); row.NextTry >= left.Until {
+		e.Errorf("nexttry: got %d; want it due before the claim ends at %d", row.NextTry, left.Until)
+	}
 	e.must(e.s.Postpone(e.ctx, store.DeleteQueue, 2, 0, 0), "postpone")
 	e.must(e.s.FinishErased(e.ctx, left, queuedAnew), "finish erased")
 	e.devices(1, 3)
