@@ -89,10 +89,8 @@ func (g getting) sendRemote(w http.ResponseWriter, s span, status int) error {
 
 // sendFile has the system send a part of a file, without its bytes passing through us.
 func sendFile(w http.ResponseWriter, f *os.File, s span, size int64) error {
-	if s.first > 0 {
-		if _, err := f.Seek(s.first, io.SeekStart); err != nil {
-			return fmt.Errorf("send: %w", err)
-		}
+	if _, err := f.Seek(s.first, io.SeekStart); err != nil {
+		return fmt.Errorf("send: %w", err)
 	}
 	sent, err := copyTo(w, f, s, size)
 	if err == nil && sent < s.length {

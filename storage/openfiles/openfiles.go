@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// MaxShared is the size of the largest files that are kept open: those that one
-	// read takes. For larger ones opening costs little beside the bytes.
+	// MaxShared is the size of the largest files that many read at once: those that one
+	// read takes. A larger one is sent from where it stands, so that each reader has it for
+	// himself, and it is kept open for the next one.
 	MaxShared = 64 << 10
 	// openFor is how long a file is kept open. What happens to the file itself is seen
 	// at once; only what happens to a directory above it, or to the mount, is not.
@@ -61,6 +62,7 @@ type File[T any] struct {
 	state  fileState
 	opened time.Time
 	users  atomic.Int32 // the slot is one
+	home   *slot[T]     // where a large file goes when its reader is done; nil: nowhere
 }
 
 // New returns an empty set. CloseIdle must be called from time to time and
@@ -84,9 +86,13 @@ func (s *Set[T]) Open(d *disk.Device, name string) (*File[T], error) {
 	}
 	began := time.Now()
 	f, err := s.OpenAlone(d, name)
-	if err == nil && keep && f.state.mode.IsRegular() && f.state.size <= MaxShared && f.state.unchangedSince(began.Add(-s.settled)) {
+	if err == nil && keep && f.state.mode.IsRegular() && f.state.unchangedSince(began.Add(-s.settled)) {
 		f.opened = began
-		slot.put(f)
+		if f.state.size <= MaxShared {
+			slot.put(f)
+		} else {
+			f.home = slot
+		}
 	}
 	return f, err
 }
@@ -120,13 +126,22 @@ func (s *slot[T]) get(d *disk.Device, name string, hash uint64) (f *File[T], kee
 		s.mu.Unlock()
 		return nil, keep
 	}
-	f.users.Add(1)
+	alone := f.home != nil
+	if alone {
+		s.file = nil
+	} else {
+		f.users.Add(1)
+	}
 	s.mu.Unlock()
 	// Outside the lock, as it may have to wait for a disk.
 	if time.Since(f.opened) < openFor && f.unchanged() {
 		return f, false
 	}
-	s.drop(f)
+	if alone {
+		f.home = nil
+	} else {
+		s.drop(f)
+	}
 	f.Release()
 	return nil, true
 }
@@ -192,9 +207,25 @@ func (s *slot[T]) closeIf(cond func(*File[T]) bool, forGood bool) {
 
 // Release ends the use of the file.
 func (f *File[T]) Release() {
-	if f.users.Add(-1) == 0 {
+	if f.users.Add(-1) == 0 && !f.goHome() {
 		f.file.Close()
 	}
+}
+
+// goHome leaves a large file to the next reader, if nothing else is there in the meantime.
+func (f *File[T]) goHome() bool {
+	s := f.home
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.file != nil || time.Since(f.opened) >= openFor {
+		return false
+	}
+	f.users.Store(1)
+	s.file = f
+	return true
 }
 
 func (f *File[T]) unchanged() bool {
@@ -211,7 +242,7 @@ func (f *File[T]) Mode() fs.FileMode { return f.state.mode }
 // ReadAt reads without a position, so that others may read at the same time.
 func (f *File[T]) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
 
-// Alone returns the file itself, whose position is then the caller's until Release. Only
-// one from OpenAlone, or of more than [MaxShared] bytes, may be asked for it: others may
+// Alone returns the file itself, which may stand anywhere, and whose position is then the caller's
+// until Release. Only one from OpenAlone, or of more than [MaxShared] bytes, may be asked for it: others may
 // have another reader. It is nil on a device that is remote, see [disk.Reader.Bare].
 func (f *File[T]) Alone() *os.File { return f.file.Bare() }

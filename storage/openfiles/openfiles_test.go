@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -146,6 +147,12 @@ func TestKeptFilesAreGoneWhenRemoved(t *testing.T) {
 // TestKeptFilesNeverLagBehind replaces and removes a file, each time when it is kept open,
 // while others read it: who reads after a change was acknowledged sees it or a later one.
 func TestKeptFilesNeverLagBehind(t *testing.T) {
+	for name, more := range map[string]int{"small": 0, "large": openfiles.MaxShared} {
+		t.Run(name, func(t *testing.T) { neverLagsBehind(t, strings.Repeat("x", more)) })
+	}
+}
+
+func neverLagsBehind(t *testing.T, more string) {
 	o := newOpener(t)
 	const changes, readers = 100, 4
 	var mu sync.Mutex // guards acknowledged
@@ -161,7 +168,7 @@ func TestKeptFilesNeverLagBehind(t *testing.T) {
 			for i%7 != 1 && !o.Keeps("f") && !t.Failed() {
 				runtime.Gosched() // the readers make it
 			}
-			err := o.put("f", fmt.Sprintf("%08d", i))
+			err := o.put("f", fmt.Sprintf("%08d", i)+more)
 			if err == nil && i%7 == 0 {
 				err = o.device.Remove("f")
 			}
@@ -186,7 +193,7 @@ func TestKeptFilesNeverLagBehind(t *testing.T) {
 					continue
 				}
 				var got int
-				if _, serr := fmt.Sscanf(text, "%d", &got); err != nil || serr != nil || got < before || before%7 == 0 && got == before {
+				if _, serr := fmt.Sscanf(text[:min(8, len(text))], "%d", &got); err != nil || serr != nil || got < before || before%7 == 0 && got == before {
 					t.Errorf("got %q, %v after change %d", text, err, before)
 					return
 				}
@@ -198,19 +205,15 @@ func TestKeptFilesNeverLagBehind(t *testing.T) {
 
 func TestOnlyFilesReadTwiceAreKept(t *testing.T) {
 	o := newOpener(t)
-	if err := errors.Join(o.put("once", "x"), o.put("twice", "x"), o.put("large", string(make([]byte, openfiles.MaxShared+1)))); err != nil {
+	if err := errors.Join(o.put("once", "x"), o.put("twice", "x")); err != nil {
 		t.Fatal(err)
 	}
-	o.want(t, "twice", "x") // the others have settled too, then
-	for name, times := range map[string]int{"once": 1, "large": 5} {
-		for range times {
-			if _, err := o.read(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if o.Keeps(name) {
-			t.Errorf("%s: got it kept open after %d reads; want it closed", name, times)
-		}
+	o.want(t, "twice", "x") // the other has settled too, then
+	if _, err := o.read("once"); err != nil {
+		t.Fatal(err)
+	}
+	if o.Keeps("once") {
+		t.Error("got a file kept open that was read once; want it closed")
 	}
 	o.Close()
 	for range 3 {
@@ -220,6 +223,46 @@ func TestOnlyFilesReadTwiceAreKept(t *testing.T) {
 	}
 	if o.Keeps("twice") {
 		t.Error("a file is kept open after Close")
+	}
+}
+
+// Each is sent from where it stands.
+func TestALargeFileHasOneReaderAtATime(t *testing.T) {
+	o := newOpener(t)
+	large := strings.Repeat("x", openfiles.MaxShared+1)
+	if err := o.put("f", large); err != nil {
+		t.Fatal(err)
+	}
+	o.want(t, "f", large)
+	var open []*openfiles.File[string]
+	for range 3 {
+		f, err := o.Open(o.device, "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Release()
+		for _, other := range open {
+			if f.Alone() == other.Alone() {
+				t.Error("got the file of another reader")
+			}
+		}
+		open = append(open, f)
+	}
+	if o.Keeps("f") {
+		t.Error("got it kept for others while it is read")
+	}
+	was := open[0].Alone()
+	open[0].Release()
+	if !o.Keeps("f") {
+		t.Fatal("got it closed by its first reader; want it kept")
+	}
+	f, err := o.Open(o.device, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open[0] = f
+	if f.Alone() != was {
+		t.Error("got another file; want the one that was kept")
 	}
 }
 
