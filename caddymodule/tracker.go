@@ -41,7 +41,7 @@ type Tracker struct {
 	// Where the metadata is kept. Default: SQLite in `data/mogilefs.db`.
 	DatabaseRaw json.RawMessage `json:"database,omitempty" caddy:"namespace=mogilefs.database inline_key=engine"`
 
-	// How many of each job run at the same time: `replicate` (default 24),
+	// How many of each job run at the same time: `replicate` (default 32),
 	// `delete` (default 16) and `fsck` (default 8). The job `queryworker` is answering clients: how many
 	// of their requests are carried out at the same time (default 256).
 	Workers map[string]int `json:"workers,omitempty"`

@@ -33,7 +33,7 @@ const (
 type Config struct {
 	// Store is the database. The tracker owns it: Close closes it.
 	Store store.Store
-	// Workers is how many of a job work at once: replicate (24 by default), delete
+	// Workers is how many of a job work at once: replicate (32 by default), delete
 	// (16) and fsck (8). A job that is not named has its default; 0 stops it. The job queryworker
 	// (256) is how many requests of clients are carried out at once.
 	Workers map[string]int

@@ -129,15 +129,15 @@ var mutants = map[string]struct {
 	seed   uint64
 	mutate func(*tracker) (store.Store, allNodes)
 }{
-	"the reaper forgets before it queues": {"bloody", 570, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
+	"the reaper forgets before it queues": {"bloody", 787, inStore(func(s *trackerStore) store.Store { return forgetful{s} })},
 	"a copy is forgotten before it is deleted": {"bloody", 4, func(k *tracker) (store.Store, allNodes) {
 		st := &trackerStore{real: k.sim.store, t: k}
 		return st, hasty{&trackerNodes{k}, st}
 	}},
-	"a copy is forgotten while another is recorded": {"bloody", 37, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
-	"a row is finished that was made due anew":      {"bloody", 2456, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
+	"a copy is forgotten while another is recorded": {"bloody", 59, inStore(func(s *trackerStore) store.Store { return trusting{s} })},
+	"a row is finished that was made due anew":      {"bloody", 2482, inStore(func(s *trackerStore) store.Store { return greedy{s} })},
 	"a file that went is not handed over":           {"rough", 157, inStore(func(s *trackerStore) store.Store { return careless{s} })},
-	"copies are counted on that nobody looks at": {"bloody", 9, func(k *tracker) (store.Store, allNodes) {
+	"copies are counted on that nobody looks at": {"bloody", 11, func(k *tracker) (store.Store, allNodes) {
 		return &trackerStore{real: k.sim.store, t: k}, blind{&trackerNodes{k}}
 	}},
 }

@@ -27,7 +27,7 @@ const (
 	retake = time.Second
 	// Rows that are done are written down so many at a time, or after so long.
 	settleBatch = 100
-	settleAfter = 10 * time.Millisecond
+	settleAfter = 50 * time.Millisecond
 	// settleTime is how long what became of a row may take to be written down, also
 	// when everything is to stop.
 	settleTime = 5 * time.Second

@@ -23,8 +23,8 @@ type Pace struct {
 	Size int64
 	// Rate is how many are queued at a time.
 	Rate int
-	// EverySecond: that is once a second; else as soon as there is room. It is what an
-	// operator says who sets the rate.
+	// EverySecond: that is once a second; else as soon as there is room for as many. It is what
+	// an operator says who sets the rate.
 	EverySecond bool
 }
 

@@ -133,7 +133,8 @@ func (c *Check) inject(ctx context.Context, run fsck.Run, pace fsck.Pace) (time.
 	if err != nil || waiting >= pace.Size {
 		return checkEvery, err
 	}
-	files, err := c.store.FilesAfter(ctx, run.Highest, min(pace.Rate, int(pace.Size-waiting)))
+	portion := min(pace.Rate, int(pace.Size-waiting))
+	files, err := c.store.FilesAfter(ctx, run.Highest, portion)
 	if err != nil {
 		return checkEvery, err
 	}
@@ -148,7 +149,9 @@ func (c *Check) inject(ctx context.Context, run fsck.Run, pace fsck.Pace) (time.
 	moved, err := c.change(ctx, func(now map[string]string) (fsck.Changes, error) {
 		return fsck.Advance(now, run, rows[len(rows)-1].FID, len(rows))
 	})
-	if err != nil || moved || pace.EverySecond {
+	// When all the room is taken, it is not filled row by row as they are checked: each time
+	// all that wait have to be counted.
+	if err != nil || moved || pace.EverySecond || portion < pace.Rate {
 		return checkEvery, err
 	}
 	return 0, nil

@@ -295,6 +295,11 @@ func (r *rig) hireOn(db job.Store) {
 // trackers runs fn in a bubble with a database, some files and no device, and starts
 // trackers of these names, whose checks are held.
 func trackers(t *testing.T, files int, names []string, fn func(t *testing.T, db store.Store)) {
+	trackersOn(t, files, names, func(db store.Store) store.Store { return db }, fn)
+}
+
+// trackersOn has them work on what wrap makes of the database.
+func trackersOn(t *testing.T, files int, names []string, wrap func(store.Store) store.Store, fn func(t *testing.T, db store.Store)) {
 	synctest.Test(t, func(t *testing.T) {
 		db := must(sqlstore.OpenSQLite(t.Context(), ":memory:", zap.NewNop()))(t)
 		defer db.Close()
@@ -310,7 +315,7 @@ func trackers(t *testing.T, files int, names []string, fn func(t *testing.T, db 
 				t.Fatal(err)
 			}
 			jobs := job.New(job.Config{
-				Store: db, Topology: live, Nodes: node.New(node.Config{}), Logger: zap.NewNop(), Hostname: name,
+				Store: wrap(db), Topology: live, Nodes: node.New(node.Config{}), Logger: zap.NewNop(), Hostname: name,
 				Workers: map[job.Name]int{job.Fsck: 0, job.Replicate: 0, job.Delete: 0},
 			})
 			jobs.Start()
@@ -318,6 +323,31 @@ func trackers(t *testing.T, files int, names []string, fn func(t *testing.T, db 
 		}
 		pass(time.Second)
 		fn(t, db)
+	})
+}
+
+// drained has a file checked as soon as others are queued.
+type drained struct{ store.Store }
+
+func (s drained) EnqueueWork(ctx context.Context, rows ...store.WorkRow) error {
+	err := s.Store.EnqueueWork(ctx, rows...)
+	if err == nil {
+		err = s.Finish(ctx, store.FsckQueue, store.Item{FID: rows[0].FID})
+	}
+	return err
+}
+
+func TestAFullQueueIsNotFilledRowByRow(t *testing.T) {
+	wrap := func(db store.Store) store.Store { return drained{db} }
+	trackersOn(t, 50, []string{"here"}, wrap, func(t *testing.T, db store.Store) {
+		if err := db.SetSetting(t.Context(), "queue_size_for_fsck", "20"); err != nil {
+			t.Fatal(err)
+		}
+		steer(t, db, startsAt("here"))
+		pass(10 * time.Second)
+		if run := runOf(t, db); run.Highest < 22 || run.Highest > 30 {
+			t.Errorf("got files up to %d queued; want 20, and then one a second", run.Highest)
+		}
 	})
 }
 

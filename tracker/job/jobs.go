@@ -45,7 +45,7 @@ const MaxWorkers = 500
 
 // defaultWorkers is how many work at once when the operator says nothing. (The peer has
 // one of each; ours share a process and cost little.) Nothing changes it.
-var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 24, Delete: 16, Fsck: 8, Reaper: 1}
+var defaultWorkers = map[Name]int{Monitor: 1, Replicate: 32, Delete: 16, Fsck: 8, Reaper: 1}
 
 // Store is what jobs do to the tracker's database.
 type Store interface {
@@ -98,7 +98,7 @@ type Config struct {
 	Topology *topology.Live
 	Nodes    Nodes
 	// Workers is how many of each job work at once; a job it does not name has its
-	// default: 24 replicate, 16 delete, 8 fsck, 1 monitor, 1 reaper. See [CheckWorkers].
+	// default: 32 replicate, 16 delete, 8 fsck, 1 monitor, 1 reaper. See [CheckWorkers].
 	Workers map[Name]int
 	// CopiesPerDevice is how many copies are read from and written to one device at a
 	// time, but of large files at most two; 0 means 8.

@@ -117,7 +117,7 @@ func TestWithoutMasterTheQueuesAreLeftAlone(t *testing.T) {
 	r := newRig(t, twice, one, two)
 	r.jobs.Want(job.Master, 0)
 	r.start()
-	if got := status(r); got != "delete 16/16 fsck 8/8 job_master 0/0 monitor 1/1 reaper 1/1 replicate 24/24" {
+	if got := status(r); got != "delete 16/16 fsck 8/8 job_master 0/0 monitor 1/1 reaper 1/1 replicate 32/32" {
 		t.Errorf("got status %s; want no master", got)
 	}
 	fid := r.upload("a", 1, mogile.Checksum{})
@@ -131,7 +131,7 @@ func TestWithoutMasterTheQueuesAreLeftAlone(t *testing.T) {
 	if got := r.await(); got.fate != "finished" || got.fid != fid {
 		t.Errorf("got %+v; want fid %d finished", got, fid)
 	}
-	if got := status(r); got != "delete 16/16 fsck 8/8 job_master 1/1 monitor 1/1 reaper 1/1 replicate 24/24" {
+	if got := status(r); got != "delete 16/16 fsck 8/8 job_master 1/1 monitor 1/1 reaper 1/1 replicate 32/32" {
 		t.Errorf("got status %s; want one master", got)
 	}
 }
@@ -142,7 +142,7 @@ func TestJobsWithoutEngineKeepWhatWasWanted(t *testing.T) {
 	r.jobs.Want(job.Reaper, 0)
 	r.jobs.Want(job.Monitor, 2) // there is always one
 	r.jobs.Want(job.Monitor, 0)
-	if got := status(r); got != "delete 0/16 fsck 0/2 job_master 1/1 monitor 1/1 reaper 0/0 replicate 0/24" {
+	if got := status(r); got != "delete 0/16 fsck 0/2 job_master 1/1 monitor 1/1 reaper 0/0 replicate 0/32" {
 		t.Errorf("got status %s; want what is there, and what was wanted", got)
 	}
 	if n := r.jobs.Tell(job.Fsck, "wake"); n != 0 {
@@ -162,14 +162,14 @@ func TestOperatorsCanWakeJobs(t *testing.T) {
 	for _, word := range []string{"wake", ":wake_up"} {
 		fid := r.upload(mogile.Key(word), 1, mogile.Checksum{})
 		begin := time.Now()
-		if n := r.jobs.Tell(job.Replicate, word); n != 24 {
-			t.Errorf("got %d workers told; want 24", n)
+		if n := r.jobs.Tell(job.Replicate, word); n != 32 {
+			t.Errorf("got %d workers told; want 32", n)
 		}
 		if got := r.await(); got.fid != fid || time.Since(begin) > 2*time.Second {
 			t.Errorf("got %+v after %v; want fid %d at once", got, time.Since(begin), fid)
 		}
 	}
-	for name, want := range map[job.Name]int{job.Replicate: 24, job.Monitor: 1, job.Master: 1, job.Reaper: 1, "cook": 0} {
+	for name, want := range map[job.Name]int{job.Replicate: 32, job.Monitor: 1, job.Master: 1, job.Reaper: 1, "cook": 0} {
 		if n := r.jobs.Tell(name, "something else"); n != want {
 			t.Errorf("%s: got %d workers told; want %d", name, n, want)
 		}

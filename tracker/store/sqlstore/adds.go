@@ -18,8 +18,8 @@ func (s *Store) AddCopy(ctx context.Context, fid mogile.FID, dev mogile.DevID) e
 }
 
 // addPace is how long at least is between two groups of copies that are recorded: of a
-// thousand in a second, five come together.
-const addPace = 5 * time.Millisecond
+// thousand in a second, ten come together.
+const addPace = 10 * time.Millisecond
 
 // adder is one of many who call AddCopy.
 type adder = company.Guest[copyRow, struct{}]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/mogilefs/caddy-mogilefs/mogile"
 	"github.com/mogilefs/caddy-mogilefs/tracker/store"
@@ -39,6 +40,10 @@ func (s *Store) loadFile(ctx context.Context, fid mogile.FID) (map[mogile.FID]st
 	return map[mogile.FID]store.Known{fid: known}, nil
 }
 
+// loadPace is how long at least is between two groups of files that are asked for: of two
+// thousand in a second, which is what a thousand new copies take, six come together.
+const loadPace = 3 * time.Millisecond
+
 // loader is one of many who want to know all about one file.
 type loader = company.Guest[mogile.FID, store.Known]
 
@@ -46,7 +51,7 @@ type loader = company.Guest[mogile.FID, store.Known]
 // come together ask together.
 func newLoads(db database, turns int) *company.Company[mogile.FID, store.Known] {
 	return company.New(company.Rules[mogile.FID, store.Known]{
-		Turns: turns, Most: maxChanges,
+		Turns: turns, Most: maxChanges, Pace: loadPace,
 		Alone: func(ctx context.Context, fid mogile.FID) (known store.Known, err error) {
 			err = db.read(ctx, func(t *tx) error {
 				all, err := loadFiles(t, []mogile.FID{fid})
