@@ -1,6 +1,6 @@
 # Everything that is done here is a go command or a script of this repository.
 
-.PHONY: build release lint test simulation bench
+.PHONY: build release lint test test-jobs simulation bench
 
 build: # bin/caddy: stock Caddy with this plugin
 	CGO_ENABLED=0 go build -o bin/caddy ./cmd/caddy
@@ -22,14 +22,19 @@ test:
 	scripts/test-setup
 	# What takes longest comes first, so that nothing is waited for alone at the end. Much of
 	# it waits more than it works, so three packages share two processors. What looks at the
-	# clock comes last, when little else runs: the simulation has what processor time it leaves,
-	# and no race detector, under which SQLite, all Go here, is many times slower. lint has
-	# vetted all, and no debugger comes: to link without what one needs takes a quarter less.
-	go test -race -vet=off -ldflags=-w -p 3 -timeout 20m ./tests/machines ./tracker/store/sqlstore ./tests/upkeep ./tracker/job \
-		$$(go list ./... | grep -vE '/tests/(outage|failover|simulation)$$')
-	nice -n 19 $(MAKE) simulation & simulation=$$!; \
-		go test -race -vet=off -ldflags=-w -timeout 15m ./tests/outage ./tests/failover; failed=$$?; \
-		wait $$simulation && exit $$failed
+	# clock comes last, when little else runs: the jobs and the simulation have what processor
+	# time it leaves; the latter has no race detector, under which SQLite, all Go here, is many
+	# times slower. lint has vetted all, and no debugger comes: to link without what one needs
+	# takes a quarter less.
+	$(TEST) -p 3 -timeout 20m ./tests/machines ./tracker/store/sqlstore ./tests/upkeep \
+		$$(go list ./... | grep -vE '/(tracker/job|tests/outage|tests/failover|tests/simulation)$$')
+	nice -n 19 $(MAKE) -j 2 test-jobs simulation & beside=$$!; \
+		$(TEST) -timeout 15m ./tests/outage ./tests/failover; failed=$$?; \
+		wait $$beside && exit $$failed
+
+TEST = go test -race -vet=off -ldflags=-w
+test-jobs:
+	$(TEST) -timeout 20m ./tracker/job
 
 SEEDS = 1000
 SEED = 1
