@@ -7,7 +7,7 @@ import "sync"
 // else each would keep processors and disks as busy as it can alone, and a client would wait
 // for all of them.
 //
-// The least of an urgent crew is a quarter of its workers, that of others a sixteenth, and one
+// The least of an urgent crew is an eighth of its workers, that of others a sixteenth, and one
 // in any case. Every crew may always use it, so that rows which take long hold up no other
 // crew. The zero value is ready.
 type Hands struct {
@@ -40,7 +40,7 @@ func (h *Hands) hire(c *Crew, workers int) {
 // parts is into how many parts a crew's workers are divided, of which one is its least.
 func parts(urgent bool) int {
 	if urgent {
-		return 4
+		return 8
 	}
 	return 16
 }

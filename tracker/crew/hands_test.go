@@ -83,7 +83,7 @@ func TestCrewsThatHaveMuchToDoHaveTheirLeastEach(t *testing.T) {
 				name  string
 				tally *tally
 				want  int
-			}{{"24 urgent", urgent, 6}, {"32", other, 2}, {"8", small, 1}} {
+			}{{"24 urgent", urgent, 3}, {"32", other, 2}, {"8", small, 1}} {
 				if now, _, _ := c.tally.seen(); now != c.want {
 					t.Fatalf("%s workers, all with much to do: got %d in hand; want %d", c.name, now, c.want)
 				}
@@ -104,8 +104,8 @@ func TestACrewThatIsSlowLeavesTheOthersTheirLeast(t *testing.T) {
 		defer crowd(Config{Hands: hands, Urgent: true}, 16, more, quick)()
 		defer crowd(Config{Hands: hands}, 1, more, one)()
 		pass(time.Minute)
-		if _, most, finished := quick.seen(); most != 4 || finished < 55*4 {
-			t.Errorf("16 urgent workers beside 16 slow ones: got %d at most and %d done in a minute; want 4 at a time", most, finished)
+		if _, most, finished := quick.seen(); most != 2 || finished < 55*2 {
+			t.Errorf("16 urgent workers beside 16 slow ones: got %d at most and %d done in a minute; want 2 at a time", most, finished)
 		}
 		if _, most, finished := one.seen(); most != 1 || finished < 55 {
 			t.Errorf("one worker beside 16 slow ones: got %d at most and %d done in a minute; want one a second", most, finished)
