@@ -60,14 +60,11 @@ func addCopies(t *tx, copies ...copyRow) error {
 	})
 }
 
-// queueGone has the delete job look at fids now, also at those that it has in hand: who finishes
-// such a row finds it made due anew. That comes before their copies are recorded, so that he waits
-// for both.
+// queueGone has the delete job look at fids. Who has such a row in hand keeps it, and no longer
+// finishes it. That comes before their copies are recorded, so that he waits for both.
 func queueGone(t *tx, fids []mogile.FID) error {
-	for in := range inLists(fids) {
-		if _, err := t.exec("UPDATE file_to_delete2 SET nexttry = UNIX_TIMESTAMP() WHERE nexttry > UNIX_TIMESTAMP() AND "+in.condition, in.args...); err != nil {
-			return err
-		}
+	if err := stir(t, queueRows{table: string(store.DeleteQueue)}, 0, fids); err != nil {
+		return err
 	}
 	return enqueue(t, store.DeleteQueue, 0, fids...)
 }

@@ -38,6 +38,7 @@ var queueChecks = []check{
 	{"ErasedFidsAreFinished", erasedFidsAreFinished},
 	{"ErasedFidsAreNotParkedAnyMore", erasedFidsAreNotParkedAnyMore},
 	{"AFidWithACopyLeftIsNotFinished", fidWithACopyLeftIsNotFinished},
+	{"AFidWithACopyThatIsRecordedMeanwhileIsNotFinished", fidWithACopyThatIsRecordedMeanwhileIsNotFinished},
 	{"QueuesAreApart", queuesAreApart},
 	{"KindsOfWorkAreApart", kindsOfWorkAreApart},
 	{"AClaimSaysWhereToMove", claimSaysWhereToMove},
@@ -356,11 +357,8 @@ func erasedFidsAreNotParkedAnyMore(e env) {
 }
 
 func fidWithACopyLeftIsNotFinished(e env) {
-	left, queuedAnew := e.doomed(1), e.doomed(2)
 	e.must(e.s.AddCopy(e.ctx, 1, 3), "add copy")
-	if row := e.row(store.DeleteQueue, 1); row.NextTry >= left.Until {
-		e.Errorf("nexttry: got %d; want it due before the claim ends at %d", row.NextTry, left.Until)
-	}
+	left, queuedAnew := e.doomed(1), e.doomed(2)
 	e.must(e.s.Postpone(e.ctx, store.DeleteQueue, 2, 0, 0), "postpone")
 	e.must(e.s.FinishErased(e.ctx, left, queuedAnew), "finish erased")
 	e.devices(1, 3)
@@ -369,6 +367,18 @@ func fidWithACopyLeftIsNotFinished(e env) {
 	}
 	e.devices(2)
 	e.queued(store.DeleteQueue, 2, true)
+}
+
+// Its tracker keeps the row for as long as it would have, and no other may have it meanwhile.
+func fidWithACopyThatIsRecordedMeanwhileIsNotFinished(e env) {
+	inHand := e.doomed(1)
+	e.must(e.s.AddCopy(e.ctx, 1, 3), "add copy")
+	e.claim(store.DeleteQueue, 9, time.Hour) // none
+	e.must(e.s.FinishErased(e.ctx, inHand), "finish erased")
+	e.devices(1, 3)
+	if row, now := e.row(store.DeleteQueue, 1), e.clock(); row.NextTry >= inHand.Until || row.NextTry < now {
+		e.Errorf("nexttry: got %d; want it in the last moment of its claim, until %d", row.NextTry, inHand.Until)
+	}
 }
 
 func postponeSetsDelayAndFailcount(e env, q store.QueueName) {
